@@ -18,7 +18,6 @@ import {
   MAX_FILE_BYTES,
   MAX_LAYER_BYTES,
   MAX_LAYER_ENTRIES,
-  MAX_LAYER_RANGES,
   MAX_MAJOR,
   MAX_MINOR,
   MAX_NAME_BYTES,
@@ -29,6 +28,7 @@ import {
 } from './limits.js';
 import { LinkTargets } from './link-targets.js';
 import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
+import { RangeColumns } from './range-columns.js';
 import { TextColumn } from './text-column.js';
 import { XattrSets } from './xattrs.js';
 
@@ -59,6 +59,7 @@ export class LayerTreeBuilder {
   readonly #targets = new LinkTargets();
   readonly #rdevs = new Map<number, number>();
   readonly #xattrSets = new XattrSets();
+  readonly #ranges = new RangeColumns();
   #types = new Uint8Array(64);
   #modes = new Uint16Array(64);
   #uids = new Uint32Array(64);
@@ -69,12 +70,6 @@ export class LayerTreeBuilder {
   #xattrs = new Uint32Array(64);
   #positions = new Float64Array(64);
   #rangeStarts = new Uint32Array(64);
-  #rangeFileOffsets = new Float64Array(64);
-  #rangeLengths = new Float64Array(64);
-  #rangeSources = new Uint8Array(64);
-  #rangeOffsets = new Float64Array(64);
-  #ranges = 0;
-  #sourceCount = 0;
   /** Of paths, targets and sets of xattrs. */
   #bytes = 0;
 
@@ -128,7 +123,7 @@ export class LayerTreeBuilder {
   finish(): LayerTree {
     const count = this.#paths.length;
     this.#rangeStarts = grown(this.#rangeStarts, count);
-    this.#rangeStarts[count] = this.#ranges;
+    this.#rangeStarts[count] = this.#ranges.count;
     const columns = {
       count,
       bytes: this.#bytes,
@@ -146,12 +141,12 @@ export class LayerTreeBuilder {
       xattrSets: this.#xattrSets.all,
       positions: this.#positions,
       rangeStarts: this.#rangeStarts,
-      rangeFileOffsets: this.#rangeFileOffsets,
-      rangeLengths: this.#rangeLengths,
-      rangeSources: this.#rangeSources,
-      rangeOffsets: this.#rangeOffsets,
+      rangeFileOffsets: this.#ranges.fileOffsets,
+      rangeLengths: this.#ranges.lengths,
+      rangeSources: this.#ranges.sources,
+      rangeOffsets: this.#ranges.offsets,
     };
-    return new LayerTree(this.#name, columns, this.#sourceCount);
+    return new LayerTree(this.#name, columns, this.#ranges.sourceCount);
   }
 
   #push(draft: EntryDraft, path: string, type: EntryType): void {
@@ -171,7 +166,7 @@ export class LayerTreeBuilder {
     this.#mtimes[i] = mtime;
     this.#nanoseconds[i] = mtimeNs;
     this.#positions[i] = position;
-    this.#rangeStarts[i] = this.#ranges;
+    this.#rangeStarts[i] = this.#ranges.count;
     this.#spend(draft, path.length);
     if (type === 'reg') this.#pushFile(draft, i);
     if (type === 'symlink' || type === 'hardlink') this.#pushTarget(draft, i);
@@ -192,37 +187,11 @@ export class LayerTreeBuilder {
       if (range.length === 0) continue;
       this.#checkRange(draft, range, end, size);
       end = range.fileOffset + range.length;
-      this.#pushRange(draft, range);
+      if (this.#ranges.push(range, this.#rangeStarts[i] as number)) continue;
+      const { count } = this.#ranges;
+      const text = `range ${count + 1} of data of the layer, at most ${count} are read`;
+      throw this.#bad('LIMIT', draft, text);
     }
-  }
-
-  /** Joins it to the one before if it goes on where that one ends. */
-  #pushRange(draft: EntryDraft, { fileOffset, length, source, offset }: DataRange): void {
-    const last = this.#ranges - 1;
-    const lastLength = this.#rangeLengths[last] ?? 0;
-    if (
-      last >= (this.#rangeStarts[this.#paths.length - 1] as number) &&
-      this.#rangeSources[last] === source &&
-      (this.#rangeFileOffsets[last] as number) + lastLength === fileOffset &&
-      (this.#rangeOffsets[last] as number) + lastLength === offset
-    ) {
-      this.#rangeLengths[last] = lastLength + length;
-      return;
-    }
-    const r = this.#ranges;
-    if (r === MAX_LAYER_RANGES) {
-      throw this.#bad('LIMIT', draft, `range ${r + 1} of data of the layer, at most ${r} are read`);
-    }
-    this.#rangeFileOffsets = grown(this.#rangeFileOffsets, r);
-    this.#rangeLengths = grown(this.#rangeLengths, r);
-    this.#rangeSources = grown(this.#rangeSources, r);
-    this.#rangeOffsets = grown(this.#rangeOffsets, r);
-    this.#rangeFileOffsets[r] = fileOffset;
-    this.#rangeLengths[r] = length;
-    this.#rangeSources[r] = source;
-    this.#rangeOffsets[r] = offset;
-    this.#ranges = r + 1;
-    this.#sourceCount = Math.max(this.#sourceCount, source + 1);
   }
 
   #checkRange(draft: EntryDraft, range: DataRange, from: number, size: number): void {

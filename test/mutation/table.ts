@@ -77,7 +77,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/commands MAX_INLINE_LENGTH': { tests: ['nbd/chunked-shape'] },
   'nbd/transmission MAX_IN_FLIGHT': { tests: ['nbd/reads'] },
   'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
-  'tree/builder MAX_LAYER_RANGES': { survives: 'reaching it takes 400 MiB' },
+  'tree/range-columns MAX_LAYER_RANGES': { survives: 'reaching it takes 400 MiB' },
   'tree/under-way MAX_TREE_HEAP': { survives: DEFAULT },
   'tree/under-way MAX_TREE_INODES': { survives: 'reaching it takes 1 GiB' },
   'reactor/connection BULK_BYTES': {
