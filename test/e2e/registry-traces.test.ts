@@ -60,7 +60,7 @@ await t.test('nothing else is fetched, and nothing when offline or already here'
   await daemon.stop(test);
   const before = front.log.dataBytes();
   const again = await DaemonProcess.start(test, [name, ...options]);
-  await again.waitForLines(/trace of .* here/);
+  await again.waitForLines(/trace of .* in the cache/);
   await again.stop(test);
   const offline = await DaemonProcess.start(test, [name, ...options, '--offline']);
   await offline.stop(test);
@@ -91,7 +91,7 @@ await t.test('a trace that does not come delays nothing', async (test) => {
   test.equal(await compare(client, files.device), null);
   test.same(daemon.lines(/trace of/), []);
   stalled.release();
-  await daemon.waitForLines(/trace of .* here/);
+  await daemon.waitForLines(/trace of .* in the cache/);
   client.destroy();
   await daemon.stop(test);
 });
