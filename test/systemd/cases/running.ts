@@ -1,4 +1,5 @@
 // A running machine: restarts, refused stops, and a socket unit that is started later.
+import type { Check } from '../../kernel/checks.js';
 import type { HostCase } from '../host-case.js';
 import { attachedWith, installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
@@ -65,7 +66,46 @@ export function runningCases(): HostCase[] {
           `sha256sum -c --quiet ${images}/tree.sha256`,
           '/srv/web',
         );
+        await longStart(check);
       },
     },
   ];
+}
+
+function shown(property: string): string {
+  return sh(`systemctl show -P ${property} long-start`).stdout;
+}
+
+/** A start that takes longer than its unit allows: the daemon tells the manager how far it is, and gets more time. */
+async function longStart(check: Check): Promise<void> {
+  const allowed = 30;
+  must(
+    check,
+    'a layer that is read as a whole, text in gzip',
+    `mkdir /run/long; base64 /dev/urandom | head -c 128M >/run/long/text || test $? = 141
+     tar -C /run/long -c text | gzip -1 >/run/long/layer.tar.gz; rm /run/long/text`,
+  );
+  const serve =
+    'overlaybd-nbd serve --listen unix:///run/long/socket --state /run/long/state /run/long/layer.tar.gz';
+  must(
+    check,
+    'a unit of type notify',
+    `systemd-run --no-block --unit long-start -p Type=notify -p CPUQuota=50% -p TimeoutStartSec=${allowed} ${serve}`,
+  );
+  await until(
+    check,
+    'the manager shows how far the opening is',
+    'systemctl show -P StatusText long-start | grep -q "^opening /run/long/layer.tar.gz: "',
+  );
+  // On any machine it then takes longer than the unit allows.
+  must(
+    check,
+    'its process stands still',
+    `systemctl kill -s STOP long-start; sleep ${allowed + 2}`,
+  );
+  check.equal(shown('ActiveState'), 'activating', 'the manager still waits');
+  must(check, 'it goes on', 'systemctl kill -s CONT long-start');
+  await until(check, 'it is ready', 'systemctl is-active long-start');
+  check.equal(shown('Result'), 'success', 'and was not ended');
+  sh('systemctl stop long-start; rm -rf /run/long');
 }
