@@ -25,8 +25,8 @@ using Limits = FilePoolLimits;
 
 // Threads use little of it, and only touched pages are memory.
 constexpr size_t kStackSize = 512 * 1024;
-// Closing and reading ahead have no client that is told if they hang, but they count as stuck.
-constexpr uint32_t kOwnDeadlineMs = 10'000;
+// Closing has no client that is told if it hangs, but it counts as stuck.
+constexpr uint32_t kCloseDeadlineMs = 10'000;
 // The key of paths before their st_dev is known: this, and the number of their mount. No st_dev is
 // this large.
 constexpr uint64_t kMountOfPaths = uint64_t{1} << 63;
@@ -215,8 +215,7 @@ void FilePool::Queue(Job job, uint64_t device_key, uint32_t deadline_ms) {
   if (warden_sleeps_) warden_.notify_one();
 }
 
-// Reads ahead the region of a read that is done. The thread of the read does so when it has
-// reported the read, if no other read waits.
+// Reads ahead the region of a read that is done, in its turn: reads that wait already come first.
 void FilePool::QueueRegion(const Job& done) {
   if (done.entry == nullptr || done.entry->closing || queued_ >= Limits::kQueued) return;
   Job job;
@@ -225,7 +224,9 @@ void FilePool::QueueRegion(const Job& done) {
   job.request.position = done.request.position / FileMisses::kRegion * FileMisses::kRegion;
   job.request.length = FileMisses::kRegion;
   job.entry = done.entry;
-  Queue(std::move(job), DeviceOf(done.entry), kOwnDeadlineMs);
+  // As long as the read had: Tick expects that the first job of a queue is the first to be late.
+  const auto ticks = static_cast<uint32_t>(done.overdue - done.begun - 1);
+  Queue(std::move(job), DeviceOf(done.entry), ticks * Limits::kTickMs);
 }
 
 // The next job that may run: devices take turns, and so do the files of a device.
@@ -398,7 +399,7 @@ void FilePool::QueueClose(int fd) {
   job.entry = FindFile(fd);
   if (job.entry != nullptr) job.name = job.entry->path;
   const uint64_t device_key = DeviceOf(job.entry);
-  Add(std::move(job), device_key, kOwnDeadlineMs);
+  Add(std::move(job), device_key, kCloseDeadlineMs);
 }
 
 void FilePool::Close(int fd) {
