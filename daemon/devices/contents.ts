@@ -32,6 +32,9 @@ const contentsSchema = strictObject({
 
 type Contents = v.InferOutput<typeof contentsSchema>;
 
+/** Archives that are other files, by the path of what is kept: they are not read again at each attempt to find the device. */
+const refused = new Map<string, { readonly identity: string; readonly error: OverlaybdError }>();
+
 /** One device at a time reads its archives. */
 const turns = new Turns();
 
@@ -53,6 +56,7 @@ export function keepContents(
     write(path, begun);
     void turns
       .run(async () => {
+        if (!readIfThere(path)) return;
         const digests = await contentDigests(image, PAUSE_MS).catch(warn(record, environment));
         // The device may be gone, and its files with it.
         if (digests && !image.closed().aborted && readIfThere(path))
@@ -81,20 +85,27 @@ export async function checkContents(
   if (kept?.identity === identity) return;
   const names = files.map(({ name }) => name).join(', ');
   if (!kept?.digests) {
-    throw misfit(
-      `${names}: other files than before, and the digests of the former were not computed yet`,
-    );
+    const what = kept ? 'other files than before' : 'they may be other files than before';
+    const why = kept
+      ? 'the digests of the former were not computed yet'
+      : `${path}, which has their digests, is missing`;
+    throw misfit(`${names}: ${what}, and ${why}`);
   }
+  const last = refused.get(path);
+  if (last?.identity === identity) throw last.error;
   const got = await contentDigests(held.image, 0);
   if (!got) throw new OverlaybdError('BUSY', `${names}: the image was closed`);
   const wrong = files.findIndex((_, i) => got[i] !== kept.digests?.[i]);
   if (wrong >= 0 || got.length !== kept.digests.length) {
     const name = files[wrong]?.name ?? names;
     const had = kept.digests[wrong] ?? 'none';
-    throw misfit(
+    const error = misfit(
       `${name}: another file with the digest sha256:${got[wrong] ?? 'none'}, and it was sha256:${had}`,
     );
+    refused.set(path, { identity, error });
+    throw error;
   }
+  refused.delete(path);
   write(path, { version: 1, identity, digests: got });
 }
 
