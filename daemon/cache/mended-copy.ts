@@ -10,16 +10,22 @@ const STEP = 1 << 20;
 /**
  * @param from a complete copy
  * @param path of the one that is mended
+ * @param advanced called before each step
  * @returns the steps that were written
  * @throws OverlaybdError IO
  */
-export async function mendCopy(from: FileHandle, path: string): Promise<number> {
+export async function mendCopy(
+  from: FileHandle,
+  path: string,
+  advanced: () => void,
+): Promise<number> {
   const to = await bounded(`write ${path}`, () => open(path, 'r+'));
   let mended = 0;
   try {
     const { size } = await bounded(path, () => from.stat());
     const [right, found] = [Buffer.alloc(STEP), Buffer.alloc(STEP)];
     for (let at = 0; at < size; at += STEP) {
+      advanced();
       const length = Math.min(STEP, size - at);
       await readAt(from, right.subarray(0, length), at, path);
       const got = await readAt(to, found.subarray(0, length), at, path);

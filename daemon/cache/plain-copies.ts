@@ -2,8 +2,8 @@
 // that is gone costs another reading of its layer, as a record does.
 
 import { randomBytes } from 'node:crypto';
-import { lstat, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, open, readlink, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 import { humanSize } from '../lib/format-size.js';
 import { USERS_LOCK } from './blob-files.js';
@@ -101,6 +101,11 @@ export class PlainCopies {
   }
 }
 
+/** What Linux adds to the name of a file that is gone. */
+const DELETED = / \(deleted\)$/;
+
+const nothing = (): void => undefined;
+
 interface WriterParts {
   readonly folder: CacheFolder;
   readonly file: FileHandle;
@@ -159,16 +164,17 @@ export class CopyWriter {
   /**
    * The copies that were used least recently make room for it, except for those of blobs that are open. Damaged ones that
    * are open are mended; if that of its path is one of them, it stays.
+   * @param advanced called while damaged ones are mended, which takes as long as their disk takes
    * @returns its path
    * @throws OverlaybdError LIMIT if there is no room, IO; then it is discarded
    */
-  async keep(): Promise<string> {
+  async keep(advanced = nothing): Promise<string> {
     const { folder, file, path, temporary, most } = this.#parts;
     try {
       await bounded(`write ${temporary}`, () => file.datasync());
       // It is one of those that are counted, and it stays because it is open.
       if (!(await makeRoomFor(folder, most, true, path))) this.#checkRoom(Infinity);
-      if (await this.#mend()) {
+      if (await this.#mend(advanced)) {
         await this.discard();
         return path;
       }
@@ -183,7 +189,7 @@ export class CopyWriter {
   }
 
   /** @returns whether the copy at the path has the right bytes now. @throws OverlaybdError IO */
-  async #mend(): Promise<boolean> {
+  async #mend(advanced: () => void): Promise<boolean> {
     const { file, path, fds } = this.#parts;
     if (fds.length === 0) return false;
     const { mendCopy } = await import('./mended-copy.js');
@@ -193,7 +199,11 @@ export class CopyWriter {
       // Its name may be gone, or be that of another copy by now.
       const opened = `/proc/self/fd/${fd}`;
       // oxlint-disable-next-line no-await-in-loop
-      await mendCopy(file, opened);
+      const name = await bounded(path, () => readlink(opened));
+      // A descriptor that was closed may be that of a file of somebody else by now.
+      if (basename(name).replace(DELETED, '') !== basename(path)) continue;
+      // oxlint-disable-next-line no-await-in-loop
+      await mendCopy(file, opened, advanced);
       // oxlint-disable-next-line no-await-in-loop
       const { dev, ino } = await bounded(path, () => stat(opened));
       isThere ||= dev === there?.dev && ino === there.ino;

@@ -9,8 +9,10 @@ import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
 
 /** A copy that is damaged again within this time is left as it is: its disk does not keep what it gets. */
 const AGAIN_MS = 3_600_000;
-/** After an attempt that failed. */
+/** After an attempt that failed; twice as long after each further one. */
 const RETRY_MS = 60_000;
+/** Reports of reads that failed while the copy was damaged may come so late after it was mended. */
+const LATE_MS = 5000;
 /** Of names of decoded copies: cache/record-files.ts. A layer that is given as a file may have it, too, and is no copy then. */
 const COPY_SUFFIX = '.plain';
 /** Codes of reads of a copy whose bytes are wrong, or not there. */
@@ -22,12 +24,13 @@ interface FailedRead {
 }
 
 interface Images {
-  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void>;
+  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec>;
 }
 
 interface Attempt {
   readonly endedAt: number | null;
-  readonly isMended: boolean;
+  /** Attempts that failed, one after another; 0: it is mended. */
+  readonly failures: number;
   /** Whether the log says that it is damaged again. */
   isTold: boolean;
 }
@@ -57,16 +60,21 @@ export class CopyMender {
     const last = this.#attempts.get(spec);
     if (last && !this.#mayMend(last, path)) return;
     const isTold = false;
-    this.#attempts.set(spec, { endedAt: null, isMended: false, isTold });
+    const failures = last?.failures ?? 0;
+    this.#attempts.set(spec, { endedAt: null, failures, isTold });
     const what = `${held.name}: decoded copy ${path}`;
     this.#log.log('warn', `${what}: its bytes are damaged: its layer is decoded again`);
     let problem: string | null = null;
     try {
-      await this.#images.mend(held, [{ path, fd }]);
+      const disk = await this.#images.mend(held, [{ path, fd }]);
+      // The name of the copy of a file changes with the owner and the mode of the file.
+      if (!copiesOf(disk).some((copy) => copy.path === path))
+        problem = 'its layer has another copy by now: open the image again';
     } catch (error) {
       problem = messageOf(error);
     }
-    this.#attempts.set(spec, { endedAt: this.#now(), isMended: problem === null, isTold });
+    const endedAt = this.#now();
+    this.#attempts.set(spec, { endedAt, failures: problem === null ? 0 : failures + 1, isTold });
     if (problem === null) this.#log.log('info', `${what}: it is mended`);
     else this.#log.log('error', `${what}: it cannot be mended: ${problem}`);
   }
@@ -74,8 +82,9 @@ export class CopyMender {
   #mayMend(last: Attempt, path: string): boolean {
     if (last.endedAt === null) return false;
     const since = this.#now() - last.endedAt;
-    if (!last.isMended) return since >= RETRY_MS;
+    if (last.failures > 0) return since >= Math.min(AGAIN_MS, RETRY_MS * 2 ** (last.failures - 1));
     if (since >= AGAIN_MS) return true;
+    if (since < LATE_MS) return false;
     if (!last.isTold) {
       last.isTold = true;
       const advice = 'does its disk work? After an hour it is mended again';

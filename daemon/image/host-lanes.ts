@@ -2,8 +2,8 @@
 // them, and a thread that only waits for its registry takes no room from others: so nobody waits for the registry of another.
 
 import { parseReference } from '../registry/reference.js';
-import type { ImageSource } from './image-source.js';
-import type { LoopTimes, OpenerLane } from './opener-lane.js';
+import type { BlobRef } from '../blob/blob-ref.js';
+import { notWanted, type LoopTimes, type OpenerLane } from './opener-lane.js';
 
 /** Images of one host that are opened at the same time. */
 export const LANES_A_HOST = 2;
@@ -70,11 +70,12 @@ export class HostLanes {
 
   /**
    * Has an image opened by a thread of its own, as soon as its host has one.
+   * @param host as {@link hostOf} gives it
+   * @param image as `open` of the lane takes it
    * @returns what `open` of the lane returns
    */
-  open(...image: Parameters<Lane['open']>): ReturnType<Lane['open']> {
-    const [{ source }] = image;
-    const host = hostOf(source);
+  open(host: string, ...image: Parameters<Lane['open']>): ReturnType<Lane['open']> {
+    const [{ fetcher }, , cancelled] = image;
     return new Promise((resolve, reject) => {
       const begin: Open = (lane) => {
         // The thread starts here, so its times begin anew.
@@ -83,7 +84,16 @@ export class HostLanes {
         this.#running.add(running);
         void opened.finally(() => this.#ended(running, lane)).then(resolve, reject);
       };
-      this.#waiting.push({ host, begin });
+      const waiting = { host, begin };
+      const cancel = (): void => {
+        if (!this.#waiting.includes(waiting)) return;
+        this.#waiting = this.#waiting.filter((each) => each !== waiting);
+        fetcher?.port.close();
+        this.#watch();
+        reject(notWanted());
+      };
+      cancelled?.addEventListener('abort', cancel, { once: true });
+      this.#waiting.push(waiting);
       this.#next();
     });
   }
@@ -153,10 +163,13 @@ export class HostLanes {
   }
 }
 
-/** The registry that has the layers; '': this machine. */
-export function hostOf({ blobs: [first] }: ImageSource): string {
-  if (first?.kind === 'registry') return first.host;
-  if (first?.kind !== 'image') return '';
-  const reference = parseReference(first.reference);
-  return reference.kind === 'registry' ? reference.host : '';
+/** The first registry that has layers; '': this machine has all. */
+export function hostOf(lowers: readonly BlobRef[]): string {
+  for (const ref of lowers) {
+    if (ref.kind === 'registry') return ref.host;
+    if (ref.kind !== 'image') continue;
+    const reference = parseReference(ref.reference);
+    if (reference.kind === 'registry') return reference.host;
+  }
+  return '';
 }

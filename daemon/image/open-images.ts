@@ -9,6 +9,7 @@ import type { ImageMarks } from './fingerprint.js';
 import { describeBlobs, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
+import type { DiskSpec } from './spec.js';
 import { NO_REMOTE, type MendedFile, type Remote, type RemoteImages } from '../registry/remote.js';
 
 /** A line of the log says how far an opening is, at most as often. */
@@ -137,15 +138,20 @@ export class OpenImages {
 
   /**
    * Makes damaged decoded copies of an image right, while it stays open.
+   * @returns what a disk that is opened now is read from
    * @throws OverlaybdError when it cannot be opened again, or its name stands for another image by now
    */
-  async mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void> {
+  async mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec> {
     const { entry, source, name } = held as Hold;
+    // Its descriptors may be those of other files by now.
+    if (!this.#entries.has(entry)) {
+      throw new OverlaybdError('BUSY', `${name}: it was closed meanwhile`);
+    }
     entry.holders++;
     try {
       const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
-      const fingerprint = await this.#opener.mend(source, copies, advanced);
-      if (fingerprint === held.fingerprint) return;
+      const { fingerprint, disk } = await this.#opener.mend(source, copies, advanced);
+      if (fingerprint === held.fingerprint) return disk;
       throw new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
     } finally {
       this.#progress.delete(source);

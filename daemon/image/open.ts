@@ -85,6 +85,8 @@ export interface OpenOptions {
   readonly effort: Effort;
   /** Whether what is odd is refused. */
   readonly strict: boolean;
+  /** Gets what the image is made of, before a layer is opened. */
+  readonly planned?: (plan: ImagePlan) => void;
 }
 
 /**
@@ -103,6 +105,7 @@ export async function openImage<T = never>(
   try {
     const { beside } = source;
     const plan = await planImage(source.blobs, files, { ...options, beside });
+    options.planned?.(plan);
     const marks = await marksOfPart(plan, files, source.partition);
     // They must be the same blobs: a fingerprint does not look at all of their bytes.
     const found = plan.upper ? null : await shared(marks, plan.name);

@@ -73,8 +73,10 @@ export class OpenerLane {
     advanced: (progress: OpeningProgress) => void,
     cancelled: AbortSignal | null = null,
   ): Promise<PostedImage | 'whole'> {
-    if (this.#isClosed) return Promise.reject(stopping());
-    if (cancelled?.aborted) return Promise.reject(notWanted());
+    if (this.#isClosed || cancelled?.aborted) {
+      request.fetcher?.port.close();
+      return Promise.reject(this.#isClosed ? stopping() : notWanted());
+    }
     return new Promise((resolve, reject) => {
       const job = { request, advanced, resolve, reject };
       cancelled?.addEventListener('abort', () => this.#cancel(job), { once: true });
@@ -96,6 +98,7 @@ export class OpenerLane {
     const place = this.#waiting.indexOf(job);
     if (place >= 0) {
       this.#waiting.splice(place, 1);
+      job.request.fetcher?.port.close();
       job.reject(notWanted());
     } else if (job === this.#current) {
       this.#end();
@@ -220,6 +223,7 @@ function stopping(): OverlaybdError {
   return new OverlaybdError('BUSY', 'the daemon is stopping');
 }
 
-function notWanted(): OverlaybdError {
+/** The error of an opening that was cancelled. */
+export function notWanted(): OverlaybdError {
   return new OverlaybdError('BUSY', 'the opening was cancelled');
 }

@@ -5,6 +5,7 @@ import { UNBOUNDED } from '../lib/effort.js';
 import { prepareReaders, type ReaderFactory } from './reader-factory.js';
 import { NO_REMOTE, type MendedFile, type Remote } from '../registry/remote.js';
 import { cachedOf, type DiskSpec } from './spec.js';
+import type { BlobRef } from '../blob/blob-ref.js';
 import type { BlobParts, BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
 import { ImageEffort, TooLargeHere } from './effort.js';
@@ -18,6 +19,7 @@ import {
   type ShapeLayer,
 } from './open.js';
 import type { ImageSource } from './image-source.js';
+import type { ImagePlan } from './plan.js';
 import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
@@ -31,6 +33,20 @@ export interface OpenImage extends ImageFacts {
   /** Aborted when the image is closed, before a descriptor of its disk is. */
   readonly closed: () => AbortSignal;
   close(): void;
+}
+
+/** How an image is opened that is too much for the main thread. */
+interface OpeningElsewhere {
+  /** Its layers; its name, if that is all that is known. */
+  readonly lowers: readonly BlobRef[];
+  readonly readsWhole: boolean;
+  readonly advanced: (progress: OpeningProgress) => void;
+  readonly cancelled: AbortSignal | null;
+}
+
+interface LanesOfHost {
+  readonly lanes: HostLanes;
+  readonly host: string;
 }
 
 export class Opener {
@@ -76,6 +92,7 @@ export class Opener {
     cancelled: AbortSignal | null = null,
   ): Promise<OpenImage | T> {
     let readsWhole: boolean;
+    let lowers: readonly BlobRef[] = source.blobs;
     try {
       const effort = new ImageEffort(true);
       const options = {
@@ -85,6 +102,9 @@ export class Opener {
         records: this.#remote.records(),
         effort,
         strict: this.#strict,
+        planned: (plan: ImagePlan) => {
+          ({ lowers } = plan);
+        },
       };
       const opened = await openImage(source, options, async (marks, name) => {
         const found = await shared(marks, name);
@@ -95,25 +115,26 @@ export class Opener {
       if (!(error instanceof TooLargeHere)) throw error;
       readsWhole = error.isWhole;
     }
-    const posted = await this.#openElsewhere(source, readsWhole, advanced, cancelled);
+    const posted = await this.#openElsewhere(source, { lowers, readsWhole, advanced, cancelled });
     return toOpenImage(posted, await this.#adopt(posted.blobs));
   }
 
   /**
    * Has the layers of damaged decoded copies read again, and the copies made right in place. The image that has them stays open
    * until then.
-   * @returns the fingerprint of the image that was read: a name may stand for another one by now
+   * @returns the fingerprint of the image that was read, and its disk: a name may stand for another one by now
    * @throws OverlaybdError when it cannot be opened
    */
   async mend(
     source: ImageSource,
     copies: readonly MendedFile[],
     advanced: (progress: OpeningProgress) => void,
-  ): Promise<string> {
-    const posted = await this.#openElsewhere(source, true, advanced, null, copies);
+  ): Promise<{ readonly fingerprint: string; readonly disk: DiskSpec }> {
+    const way = { lowers: source.blobs, readsWhole: true, advanced, cancelled: null };
+    const posted = await this.#openElsewhere(source, way, copies);
     const image = await toOpenImage(posted, await this.#adopt(posted.blobs));
     image.close();
-    return image.marks.fingerprint;
+    return { fingerprint: image.marks.fingerprint, disk: image.disk };
   }
 
   /** Ends the threads, whatever they do. */
@@ -126,33 +147,36 @@ export class Opener {
 
   async #openElsewhere(
     source: ImageSource,
-    readsWhole: boolean,
-    advanced: (progress: OpeningProgress) => void,
-    cancelled: AbortSignal | null,
+    way: OpeningElsewhere,
     mends: readonly MendedFile[] = [],
   ): Promise<PostedImage> {
-    const lane = await this.#laneOf(source, readsWhole);
+    const { readsWhole, advanced, cancelled } = way;
+    const found = await this.#hostLanes(way);
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
     const place = this.#remote.records();
     const records = place && { ...place, mends };
     const request = { source, strict: this.#strict, readsWhole, records, fetcher };
-    const posted = await lane.open(request, advanced, cancelled);
+    const posted = found
+      ? await found.lanes.open(found.host, request, advanced, cancelled)
+      : await this.#lane.open(request, advanced, cancelled);
     return posted === 'whole'
-      ? this.#openElsewhere(source, true, advanced, cancelled, mends)
+      ? this.#openElsewhere(source, { ...way, readsWhole: true }, mends)
       : posted;
   }
 
-  async #laneOf(source: ImageSource, readsWhole: boolean): Promise<OpenerLane | HostLanes> {
-    const isOfRegistry = source.blobs.some(({ kind }) => kind === 'registry' || kind === 'image');
-    if (!readsWhole && !isOfRegistry) return this.#lane;
+  /** @returns null: it is opened as fast as this machine can, in the thread for all such images */
+  async #hostLanes({ lowers, readsWhole }: OpeningElsewhere): Promise<LanesOfHost | null> {
+    const isOfRegistry = lowers.some(({ kind }) => kind === 'registry' || kind === 'image');
+    if (!readsWhole && !isOfRegistry) return null;
     // Loaded here: most starts open no such image.
     const { HostLanes, hostOf } = await import('./host-lanes.js');
-    if (!readsWhole && hostOf(source) === '') return this.#lane;
+    const host = hostOf(lowers);
+    if (!readsWhole && host === '') return null;
     const make = (): HostLanes => new HostLanes(() => new OpenerLane(this.#timeoutMs));
     const lanes = readsWhole ? (this.#wholeLanes ??= make()) : (this.#remoteLanes ??= make());
     if (this.#isClosed) lanes.close();
-    return lanes;
+    return { lanes, host };
   }
 
   async #adopt(parts: readonly BlobParts[]): Promise<OpenedBlob[]> {

@@ -94,7 +94,7 @@ export class ImageTable {
   }
 
   /** @see OpenImages.mend */
-  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<void> {
+  mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec> {
     return this.#images.mend(held, copies);
   }
 

@@ -89,7 +89,8 @@ export async function openWholeLayer(
   // What is present was fetched before it was known what it must be.
   const found = kept ?? (await readAnew(format, inner, expected, tools, beginCopy));
   const { read, generation = null } = found;
-  const copy = found.copy instanceof Object ? await found.copy.keep() : found.copy;
+  const copy =
+    found.copy instanceof Object ? await found.copy.keep(() => tools.effort.spend(1)) : found.copy;
   const notes: string[] = [];
   const isWorthIt = isRemote || source.size >= SMALLEST_FILE || read.isCopied;
   if (records && key && !kept && isWorthIt) {

@@ -31,7 +31,9 @@ await test('steps that differ, and those that are missing', async (t) => {
   ] as const) {
     writeFileSync(bad, change(Buffer.from(right)));
     const { ino } = statSync(bad);
-    t.equal(await mendCopy(file, bad), steps, what);
+    let told = 0;
+    t.equal(await mendCopy(file, bad, () => told++), steps, what);
+    t.equal(told, 4, 'it says that it advances');
     t.ok(readFileSync(bad).equals(right), what);
     t.equal(statSync(bad).ino, ino);
   }
@@ -65,4 +67,19 @@ await test('a copy that is made anew mends those that are open, whatever their n
   t.ok(readFileSync(path).equals(right));
   const { buffer } = await opened.read(Buffer.alloc(right.length), 0, right.length, 0);
   t.ok(buffer.equals(right), 'and the one that is open');
+});
+
+await test('a descriptor that is another file by now is left alone', async (t) => {
+  const folder = t.testdir({ precious: 'mine' });
+  const key = { kind: 'file', digits: 'a'.repeat(64) } as const;
+  const precious = join(folder, 'precious');
+  const opened = await open(precious);
+  t.teardown(() => opened.close());
+  const path = join(folder, 'v1/layers', `${key.digits}.file.plain`);
+  const mends = [{ path, fd: opened.fd }];
+  const copy = await new PlainCopies({ folder, limit: null, mends }).begin(key, 'layer');
+  await copy.write(0, right);
+  t.equal(await copy.keep(), path);
+  t.equal(readFileSync(precious, 'utf8'), 'mine');
+  t.ok(readFileSync(path).equals(right));
 });

@@ -26,6 +26,8 @@ class Mending {
   readonly asked: unknown[] = [];
   readonly lines: string[] = [];
   problem: Error | null = null;
+  /** What the image is read from afterwards. */
+  disk = held.image.disk;
   now = 1_000_000;
   readonly mender = new CopyMender(
     {
@@ -33,6 +35,7 @@ class Mending {
         this.asked.push(copies);
         await nextTurn();
         if (this.problem) throw this.problem;
+        return this.disk;
       },
     },
     { log: (level, message) => void this.lines.push(`${level}: ${message}`) },
@@ -86,16 +89,47 @@ await test('one that is damaged again is mended an hour later, and the log says 
   t.equal(mending.asked.length, 2);
 });
 
-await test('what cannot be mended is tried again a minute later', async (t) => {
+await test('reads that failed before may be reported after it was mended', async (t) => {
+  const mending = new Mending();
+  await mending.failed();
+  mending.now += 4999;
+  await mending.failed();
+  t.equal(mending.lines.length, 2);
+  mending.now++;
+  await mending.failed();
+  t.match(mending.lines.slice(2), [/damaged again/]);
+});
+
+await test('what cannot be mended is tried again after 1, 2, 4 and at most 60 minutes', async (t) => {
   const mending = new Mending();
   mending.problem = new Error('no route');
   await mending.failed();
   t.match(mending.lines[1], /^error: .*it cannot be mended: no route/);
-  mending.now += 59_999;
-  await mending.failed();
-  t.equal(mending.asked.length, 1);
-  mending.now++;
+  for (const [i, minutes] of [1, 2, 4, 8, 16, 32, 60, 60].entries()) {
+    mending.now += minutes * 60_000 - 1;
+    await mending.failed();
+    t.equal(mending.asked.length, i + 1, `${minutes} minutes`);
+    mending.now++;
+    await mending.failed();
+    t.equal(mending.asked.length, i + 2, `${minutes} minutes`);
+  }
   mending.problem = null;
+  mending.now += 3_600_000;
   await mending.failed();
-  t.equal(mending.asked.length, 2);
+  t.match(mending.lines.at(-1), /it is mended$/);
+  mending.now += 3_600_000;
+  mending.problem = new Error('no route');
+  await mending.failed();
+  mending.now += 60_000;
+  await mending.failed();
+  t.equal(mending.asked.length, 12, 'and then from the beginning');
+});
+
+await test('a layer that has another copy by now', async (t) => {
+  const mending = new Mending();
+  mending.disk = imageOf(
+    pieces('blob (decoded)', 'tar.zst', of('/cache/v1/layers/bb.layer.plain', 9)),
+  ).image.disk;
+  await mending.failed();
+  t.match(mending.lines[1], /^error: .*it cannot be mended: its layer has another copy by now/);
 });

@@ -6,6 +6,7 @@ import type { LoopTimes, OpenerLane } from '../../../daemon/image/opener-lane.js
 import type { OpenRequest, PostedImage } from '../../../daemon/image/opener-messages.js';
 import {
   HostLanes,
+  hostOf,
   LANES_A_HOST,
   MAX_BUSY_LANES,
   MAX_LANES,
@@ -24,7 +25,7 @@ class FakeLanes {
   readonly lanes = new HostLanes(() => this.#make());
 
   /** @param name "HOST/REPOSITORY", or the path of a file */
-  open(name: string): ReturnType<OpenerLane['open']> {
+  open(name: string, cancelled: AbortSignal | null = null): ReturnType<OpenerLane['open']> {
     const word = name.startsWith('/') ? name : `docker://${name}`;
     const request: OpenRequest = {
       source: sourceOfWords([word]),
@@ -33,7 +34,7 @@ class FakeLanes {
       records: null,
       fetcher: null,
     };
-    return this.lanes.open(request, () => undefined);
+    return this.lanes.open(hostOf(request.source.blobs), request, () => undefined, cancelled);
   }
 
   async end(name: string, error?: Error): Promise<void> {
@@ -183,5 +184,36 @@ await test('threads that wait have a bound, too, and from half of it on a host h
   const hosts = new Set(fake.names.map((name) => name.split('/')[0]));
   t.equal(hosts.size, (MAX_LANES * 3) / 4);
   fake.lanes.close();
+  t.end();
+});
+
+await test('an opening that is cancelled while it waits ends at once', async (t) => {
+  const fake = new FakeLanes();
+  const first = ['a', 'b'].map((name) => fake.open(`slow.example/${name}`));
+  const abort = new AbortController();
+  const third = fake.open('slow.example/c', abort.signal);
+  abort.abort();
+  await t.rejects(third, { code: 'BUSY', message: 'the opening was cancelled' });
+  const fourth = fake.open('slow.example/d');
+  await fake.end('slow.example/a');
+  t.same(fake.names, ['slow.example/b', 'slow.example/d']);
+  await fake.end('slow.example/b');
+  await fake.end('slow.example/d');
+  await Promise.all([...first, fourth]);
+  fake.lanes.close();
+});
+
+await test('the host of an image is that of its first layer that is in a registry', (t) => {
+  const file = { kind: 'file', path: '/layers/base' } as const;
+  const blob = {
+    kind: 'registry',
+    host: 'a.example',
+    repository: 'x',
+    digest: 'sha256:0',
+    size: 1,
+  } as const;
+  t.equal(hostOf([file, blob]), 'a.example', 'as of a configuration');
+  t.equal(hostOf([{ kind: 'image', reference: 'docker://b.example/x' }]), 'b.example');
+  t.equal(hostOf([{ kind: 'image', reference: 'oci:/layout' }, file]), '');
   t.end();
 });
