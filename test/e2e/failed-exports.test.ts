@@ -153,7 +153,8 @@ await t.test('clients are answered while a large image is opened', async (test) 
     const client = await RawNbdClient.open(daemon.unix, 'good');
     await client.disconnect();
     most = Math.max(most, daemon.residentBytes());
-    opened = daemon.lines(/export "large": /).length > 0;
+    // On a busy machine, a line says before that it is still being opened.
+    opened = daemon.lines(/export "large": .* segments/).length > 0;
     if (!opened) answered++;
   }
   test.equal((await reload).code, 0);
