@@ -37,9 +37,16 @@ await test('a result that is refused rejects the promise', { timeout: 120_000 },
     import { CODEC_LZ4, codecs } from '${MODULE}';
     const job = codecs.decodeElsewhere(CODEC_LZ4, readFileSync('${piece}'), ${SIZE}, 0);
     console.log(await job.then(() => 'decoded', ({ message }) => message));`;
+  // The runtime of a sanitizer must stay the first.
+  const preload = [process.env['LD_PRELOAD'] ?? '', library].filter((each) => each !== '');
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     encoding: 'utf8',
-    env: { ...process.env, NODE_OPTIONS: '', LD_PRELOAD: library, OVERLAYBD_NBD_ADDON: addon },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      LD_PRELOAD: preload.join(':'),
+      OVERLAYBD_NBD_ADDON: addon,
+    },
   });
   t.equal(stdout, 'no memory for a decoded piece\n', stderr);
 });
