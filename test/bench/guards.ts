@@ -16,7 +16,7 @@ export const GUARDS: readonly VersusGoal[] = [
   guard('4 KiB, QD1, every core busy, LZ4', 'obd-lz4', 'lean-qd1-busy', 'iops', 0.15),
   guard('4 KiB, QD16, 1 connection, raw: p50', 'obd-lsmt', 'lean-qd16', 'p50', 0.5),
   guard('4 KiB, QD16, 1 connection, LZ4: p50', 'obd-lz4', 'lean-qd16', 'p50', 0.4),
-  guard('4 KiB, QD16, 1 connection, zstd: p50', 'obd-zstd', 'lean-qd16', 'p50', 0.15),
+  guard('4 KiB, QD16, 1 connection, zstd: p50', 'obd-zstd', 'lean-qd16', 'p50', 0.1),
   guard('4 KiB, QD16, 4 connections, raw: p50', 'obd-lsmt', 'lean-qd16x4', 'p50', 0.5),
   guard('4 KiB, QD16, 4 connections, LZ4: p50', 'obd-lz4', 'lean-qd16x4', 'p50', 0.4),
   guard('256 KiB sequential, raw: p50', 'obd-lsmt', 'seq-qd4', 'p50', 0.3),
