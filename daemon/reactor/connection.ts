@@ -158,30 +158,30 @@ export class Connection {
 
   /** Does all that can be done now, then watches for the events that it needs to continue. */
   progress(): void {
+    const { outbox } = this;
+    const before = outbox.totalSent;
     try {
       if (this.#negotiation && this.#phases.current.bytes === 'options') this.#negotiation.turn();
       // The handshake may have just ended.
       if (this.#serving && this.#phases.current.bytes === 'requests') this.#turn(this.#serving);
     } catch (error) {
-      this.outbox.flush(); // the answers to what came before the error
+      outbox.flush(); // the answers to what came before the error
       this.close(fullStory(error), error instanceof OverlaybdError ? 'protocol' : 'bug');
       return;
     }
     if (this.#phases.is('closed')) return;
-    if (this.outbox.failed !== 0) {
-      this.close(`sending failed: ${errnoText(this.outbox.failed)}`, 'failed');
+    if (outbox.failed !== 0) {
+      this.close(`sending failed: ${errnoText(outbox.failed)}`, 'failed');
       return;
     }
+    // A client that takes much data, or has yet to take it, is not waiting for this thread to wake up.
+    if (outbox.blocked || outbox.totalSent - before >= BULK_BYTES) skipSpin();
     this.#host.noteProgress();
     this.#watch();
   }
 
   #onEvents(events: number): void {
-    const { outbox } = this;
-    const before = outbox.totalSent;
     if ((events & POLL_READABLE) === 0 || this.#receive()) this.progress();
-    // A client that takes much data, or has yet to take it, is not waiting for this thread to wake up.
-    if (outbox.blocked || outbox.totalSent - before >= BULK_BYTES) skipSpin();
   }
 
   /** @returns false when the connection is gone. */

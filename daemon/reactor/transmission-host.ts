@@ -1,14 +1,12 @@
 // A connection as its transmission sees it: it takes replies, wakes the transmission, reports failures, and knows
 // since when the client has taken no replies.
 
-import { skipSpin } from '../native/poll.js';
 import type { LargeMemory } from '../nbd/large-memory.js';
 import type { Outbox } from '../nbd/outbox.js';
 import type { ReadHost } from '../nbd/read-job.js';
 import type { ReadRequest, Request } from '../nbd/request.js';
 import type { ConnectionContext, ReportingConnection } from './connection-context.js';
 import { StallClock } from './deadline.js';
-import { BULK_BYTES } from './limits.js';
 import type { CloseKind } from './messages.js';
 import type { Transport } from './transport.js';
 
@@ -29,10 +27,7 @@ export class TransmissionHost implements ReadHost {
   #isAwake = false;
   readonly #progress = (): void => {
     this.#isAwake = false;
-    const before = this.outbox.totalSent;
     this.#owner.progress();
-    // As for events of the socket.
-    if (this.outbox.blocked || this.outbox.totalSent - before >= BULK_BYTES) skipSpin();
   };
 
   constructor(owner: Owner, outbox: Outbox, context: ConnectionContext) {

@@ -84,7 +84,6 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'tree/under-way MAX_TREE_INODES': { survives: 'reaching it takes 1 GiB' },
   'tree/walk MAX_KNOWN_BYTES': { survives: 'how much is remembered: what is found is the same' },
   'reactor/connection BULK_BYTES': { survives: LOOKS },
-  'reactor/transmission-host BULK_BYTES': { survives: LOOKS },
   'reactor/plain-transport UNIX_SEND_BUFFER': {
     survives: 'an option of the socket: the bytes are the same',
   },
