@@ -1,5 +1,5 @@
 // What a daemon takes more for an image of 100,000 files than for one of ten, once both are open: the memory that all threads
-// share, and not what the thread had that opened it. test/unit/image/memory-of-files.test.ts counts the former alone.
+// share, and not what the thread had that opened it. test/component/image/memory-of-files.test.ts counts the former alone.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { mirrorOf } from '../walls/mirrors.js';
+import { mirrorsOf } from '../walls/mirrors.js';
 import { limitImportsOf, mutateImport, replaceOnce } from './mutate.js';
 import { EXCEPTIONS, REPLACEMENTS } from './table.js';
 
@@ -20,7 +20,7 @@ export interface Mutant {
   readonly apply: (text: string) => string;
 }
 
-/** @param root a folder with out/daemon, test/unit and test/walls. @throws if the table names what is not there */
+/** @param root a folder with out/daemon, test/unit, test/component and test/walls. @throws if the table names what is not there */
 export async function makeMutants(root: string): Promise<Mutant[]> {
   const mutants: Mutant[] = [];
   const unused = new Set(Object.keys(EXCEPTIONS));
@@ -94,10 +94,17 @@ function testsOf(root: string, user: string, others: readonly string[]): string[
   const list = JSON.parse(
     readFileSync(join(root, 'test/walls/unmirrored.json'), 'utf8'),
   ) as Readonly<Record<string, string>>;
-  const mirror = list[source] ?? mirrorOf(source);
-  const wanted = [mirror, ...others.map((name) => `test/unit/${name}.test.ts`)];
-  for (const test of wanted) if (!existsSync(join(root, test))) throw new Error(`no ${test}`);
-  return wanted
-    .filter((test) => test.startsWith('test/unit/'))
+  const listed = list[source];
+  const mirrors = [
+    listed === undefined ? mirrorsOf(source) : [listed],
+    ...others.map((name) => mirrorsOf(`daemon/${name}.ts`)),
+  ];
+  return mirrors
+    .map((names) => {
+      const test = names.find((name) => existsSync(join(root, name)));
+      if (test === undefined) throw new Error(`no ${names.join(', no ')}`);
+      return test;
+    })
+    .filter((test) => /^test\/(unit|component)\//.test(test))
     .map((test) => `out/${test.replace(/\.ts$/, '.js')}`);
 }

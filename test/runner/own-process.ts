@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
 /** Their files share processes, except for those in the list. */
-const SHARING = /^test\/unit\/.*\.test\.ts$/;
+const SHARING = /^test\/(unit|component)\/.*\.test\.ts$/;
 
-/** The reasons, by file as "test/unit/log/stderr-lines.test.ts" or by folder as "test/unit/native/". */
+/** The reasons, by file as "test/component/log/stderr-lines.test.ts" or by folder as "test/unit/native/". */
 type Reasons = Readonly<Record<string, string>>;
 
 export function reasonsOf(root: string): Reasons {

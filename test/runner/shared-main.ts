@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Test } from 'tap';
 import { cpuMsSoFar } from './cpu-time.js';
 import { changesOf, stateOfProcess } from './process-state.js';
+import { takeWrongStarts, watchStarts } from './starts.js';
 import { ROOT } from './tap-bundle.js';
 
 /** Names of files come from here, a line each. It is read without a handle in the event loop. */
@@ -17,6 +18,7 @@ const MAX_HELD_CHARACTERS = 1 << 16;
 const [mark = '', timeout, out] = process.argv.splice(2);
 const timeoutMs = Number(timeout);
 if (out) (await import('./bundled-threads.js')).useBundledThreads(out);
+watchStarts();
 const folder = process.cwd();
 // Tests replace these.
 const { stdout, stderr } = process;
@@ -27,6 +29,7 @@ const writeError = stderr.write.bind(stderr);
 
 /** The file that runs. */
 interface Running {
+  readonly file: string;
   readonly root: Pick<Test, 'results' | 'endAll'>;
   readonly before: ReturnType<typeof stateOfProcess>;
   readonly cpuMsBefore: number;
@@ -55,6 +58,7 @@ function begin(file: string): void {
   };
   const root = new Test({ name: 'TAP', timeout: timeoutMs, cb: load });
   const current: Running = {
+    file,
     root,
     before: stateOfProcess(),
     cpuMsBefore: cpuMsSoFar(),
@@ -80,10 +84,11 @@ function writePassed(): void {
 }
 
 /** Ends the file: nothing of it can run any more. */
-function finish({ root, before, cpuMsBefore, isLoaded }: Running): void {
+function finish({ file, root, before, cpuMsBefore, isLoaded }: Running): void {
   // As tap does at the end of a process: what has not ended has failed.
   if (!root.results) root.endAll();
   const problems = changesOf(before, stateOfProcess()).map((name) => `it has changed ${name}`);
+  problems.push(...takeWrongStarts(file));
   if (!isLoaded && root.results?.ok === true) problems.push('it has ended before its last line');
   const isGood = root.results?.ok === true && problems.length === 0;
   running = undefined;

@@ -1,7 +1,9 @@
 // A test file in its own process, with a time limit.
 import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
+import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { cpuMsOfChildren } from './cpu-time.js';
+import { isUnitTest } from './starts.js';
 import { ONE_MODULE } from './tap-bundle.js';
 
 export interface Outcome {
@@ -23,6 +25,8 @@ export interface Surroundings {
   /** In processes that files share, the daemon's threads are those of its bundle. */
   readonly bundledThreads?: boolean;
 }
+
+const WATCH_STARTS = ['--import', new URL('./watch-starts.js', import.meta.url).href];
 
 /** Writes CPU times to descriptor 3, which the command does not get. */
 const TIMES = ['sh', '-c', '"$@" 3>&-; code=$?; times >&3; exit $code', 'sh'];
@@ -74,7 +78,7 @@ export function runTestFile(
 ): Promise<Outcome> {
   const begin = performance.now();
   const child = startNode(
-    [...ONE_MODULE, file],
+    [...ONE_MODULE, ...(isUnitTest(resolve(folder ?? '.', file)) ? WATCH_STARTS : []), file],
     {
       ...(folder === undefined ? {} : { folder }),
       // The limit of each test in the file, which is otherwise 30 s.
@@ -95,12 +99,12 @@ export function runTestFile(
     isLate = true;
     killGroup(child);
   }, timeoutMs);
-  return new Promise((resolve, reject) => {
+  return new Promise((done, reject) => {
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
       const output = Buffer.concat(chunks).toString('utf8');
-      resolve({
+      done({
         code,
         output,
         ms: performance.now() - begin,

@@ -1,5 +1,5 @@
-// Every file of daemon/ has a unit test of the same name below test/unit, or is listed in unmirrored.json with the
-// test that covers it, or as constants. A reason may follow the test after a colon. The list is right in both
+// Every file of daemon/ has a test of the same name below test/unit, or below test/component if the test starts
+// processes or threads; or the file is listed in unmirrored.json with the test that covers it, or as constants. A reason may follow the test after a colon. The list is right in both
 // directions. Types need no test.
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -23,11 +23,15 @@ export function checkMirrors(
 ): string[] {
   const problems: string[] = [];
   for (const file of files) {
-    const test = mirrorOf(file);
+    const tests = mirrorsOf(file);
+    const test = tests.find(exists);
     const isListed = Object.hasOwn(listed, file);
-    if (exists(test) && isListed) problems.push(`${file}: has ${test}: remove it from the list`);
-    else if (!exists(test) && !isListed && hasCode(file))
-      problems.push(`${file}: no ${test}: write it, or list the file in unmirrored.json`);
+    if (test !== undefined && isListed)
+      problems.push(`${file}: has ${test}: remove it from the list`);
+    else if (test === undefined && !isListed && hasCode(file))
+      problems.push(
+        `${file}: no ${tests.join(', no ')}: write it, or list the file in unmirrored.json`,
+      );
   }
   for (const [file, entry] of Object.entries(listed)) {
     const [test = ''] = entry.split(': ', 1);
@@ -48,7 +52,8 @@ export function findMissingMirrors(root: string, files: readonly string[]): stri
   return checkMirrors(files, list, hasCode, (file) => existsSync(join(root, file)));
 }
 
-/** @param file as "daemon/nbd/limits.ts" */
-export function mirrorOf(file: string): string {
-  return file.replace(/^daemon\//, 'test/unit/').replace(/\.ts$/, '.test.ts');
+/** @param file as "daemon/nbd/limits.ts". @returns the names of its tests; one of them is enough */
+export function mirrorsOf(file: string): string[] {
+  const name = file.replace(/^daemon\//, '').replace(/\.ts$/, '.test.ts');
+  return ['unit', 'component'].map((kind) => `test/${kind}/${name}`);
 }

@@ -8,16 +8,16 @@ const ROOT = resolve(import.meta.dirname, '../../../..');
 
 await test('every entry is a test file or a folder of them, with a reason', async (t) => {
   for (const [name, reason] of Object.entries(reasonsOf(ROOT))) {
-    t.match(name, /^test\/unit\/.*(\/|\.test\.ts)$/);
+    t.match(name, /^test\/(unit|component)\/.*(\/|\.test\.ts)$/);
     t.ok(existsSync(join(ROOT, name)), name);
     t.ok(reason.length > 10, `${name}: ${reason}`);
   }
 });
 
-await test('unit tests share processes, unless they are listed', async (t) => {
+await test('unit and component tests share processes, unless they are listed', async (t) => {
   const isAlone = ownProcesses(join(ROOT, 'out'));
   t.equal(isAlone(join(ROOT, 'out/test/unit/nbd/reads.test.js')), false);
-  t.equal(isAlone(join(ROOT, 'out/test/unit/log/stderr-lines.test.js')), true);
+  t.equal(isAlone(join(ROOT, 'out/test/component/log/stderr-lines.test.js')), true);
   t.equal(isAlone(join(ROOT, 'out/test/unit/native/memory.test.js')), true, 'its folder is listed');
   t.equal(isAlone(join(ROOT, 'out/test/e2e/serve.test.js')), true);
   t.equal(isAlone(join(ROOT, 'out/test/property/fuzz.test.js')), true);

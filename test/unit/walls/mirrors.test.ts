@@ -19,6 +19,8 @@ await test('a file has a test of the same name, or a place in the list', (t) => 
   const withReason = { 'daemon/nbd/limits.ts': 'test/e2e/x.ts: it needs a daemon' };
   t.same(check(withReason, [OUTBOX, 'test/e2e/x.ts']), [], 'a reason may follow the test');
   t.match(check(withReason, [OUTBOX]), [/no such test: test\/e2e\/x\.ts$/]);
+  const component = OUTBOX.replace('unit', 'component');
+  t.same(check({ 'daemon/nbd/limits.ts': 'constants' }, [component]), [], 'below either folder');
   t.same(check({}, [OUTBOX], false), [], 'types need none');
   t.end();
 });

@@ -4,7 +4,13 @@ import { shortFolder } from '../../../support/daemon-process.js';
 import { DOCKER, OCI } from '../../../support/registry/media-types.js';
 import { makePki } from '../../../support/tls-files.js';
 import { requireTool } from '../../../support/tools.js';
-import { BLOB, DIGEST, image, REPOSITORY, startFront } from './front-client.js';
+import {
+  BLOB,
+  DIGEST,
+  image,
+  REPOSITORY,
+  startFront,
+} from '../../../unit/support/registry/front-client.js';
 
 const FIRST = 65_536;
 const LAST = 131_071;

@@ -8,8 +8,13 @@ import type { ClientSeams } from '../../../../daemon/registry/http/client.js';
 import type { HttpLimits } from '../../../../daemon/registry/http/limits.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import { OCI } from '../../../support/registry/media-types.js';
-import { BLOB, image, REPOSITORY, startFront } from '../../support/registry/front-client.js';
-import { clientOf } from './client-front.js';
+import {
+  BLOB,
+  image,
+  REPOSITORY,
+  startFront,
+} from '../../../unit/support/registry/front-client.js';
+import { clientOf } from '../../../unit/registry/http/client-front.js';
 
 const FIRST = 65_536;
 const LAST = 131_071;

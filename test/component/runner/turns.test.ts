@@ -47,7 +47,24 @@ await test('one', async (t) => { t.pass(); });`,
 await test('one', async (t) => { t.notOk(Array.spoiled); });`,
 };
 
-const folder = root.testdir({ 'package.json': '{ "type": "module" }', ...FILES });
+/** What starts something, by what it starts. */
+const STARTERS = {
+  'process.test.js': `import { spawn } from 'node:child_process';
+import { test } from 'tap';
+await test('one', (t) => { spawn('true').on('close', () => t.end()); });`,
+  'sync.test.js': `import { execFileSync } from 'node:child_process';
+import { test } from 'tap';
+await test('one', async (t) => { t.equal(execFileSync('echo').toString(), '\\n'); });`,
+  'thread.test.js': `import { Worker } from 'node:worker_threads';
+import { test } from 'tap';
+await test('one', (t) => { new Worker('', { eval: true }).on('exit', () => t.end()); });`,
+};
+
+const folder = root.testdir({
+  'package.json': '{ "type": "module" }',
+  ...FILES,
+  out: { test: { unit: STARTERS, component: { ...STARTERS } } },
+});
 await bundleTap(folder);
 
 function turnsOf(t: Test, timeoutMs = LONG_MS): Turns {
@@ -124,4 +141,22 @@ await test('a file that does not end is killed', async (t) => {
   const hangs = await turns.run('hangs.test.js');
   t.ok(hangs.isLate);
   t.equal(hangs.code, 1);
+});
+
+await test('a unit test starts no process and no thread, a component test may', async (t) => {
+  for (const isAlone of [false, true]) {
+    for (const name of Object.keys(STARTERS)) {
+      const turns = new Turns(() => isAlone, LONG_MS, { folder, environment: { TAP_CWD: folder } });
+      t.teardown(() => turns.end());
+      const component = await turns.run(`out/test/component/${name}`);
+      t.equal(component.code, 0, component.output);
+      const unit = await turns.run(`out/test/unit/${name}`);
+      t.equal(unit.code, 1, unit.output);
+      const kind = name === 'thread.test.js' ? 'thread' : 'process';
+      t.match(
+        unit.output,
+        `it has started a ${kind}: a test that does belongs below test/component`,
+      );
+    }
+  }
 });

@@ -7,8 +7,8 @@ import type { Dispatcher } from 'undici';
 import { tunnelConnector } from '../../../../daemon/registry/http/tunnel.js';
 import { makePki } from '../../../support/tls-files.js';
 import { requireTool } from '../../../support/tools.js';
-import { BLOB, startFront } from '../../support/registry/front-client.js';
-import { clientOf } from './client-front.js';
+import { BLOB, startFront } from '../../../unit/support/registry/front-client.js';
+import { clientOf } from '../../../unit/registry/http/client-front.js';
 
 type Tell = (error: Error | null, data: Dispatcher.ConnectData) => void;
 

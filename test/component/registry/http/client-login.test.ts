@@ -9,9 +9,9 @@ import { test, type Test } from 'tap';
 import { shortFolder } from '../../../support/daemon-process.js';
 import type { AuthOptions } from '../../../support/registry/token-office.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
-import { BLOB, REPOSITORY, startFront } from '../../support/registry/front-client.js';
-import { clientOf } from './client-front.js';
-import { startServer } from './small-server.js';
+import { BLOB, REPOSITORY, startFront } from '../../../unit/support/registry/front-client.js';
+import { clientOf } from '../../../unit/registry/http/client-front.js';
+import { startServer } from '../../../unit/registry/http/small-server.js';
 
 const LAST = 99_999;
 const RIGHT = BLOB.subarray(0, LAST + 1);

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import tap, { test, type Test } from 'tap';
 import { findTool } from '../../../support/tools.js';
 import { makePki } from '../../../support/tls-files.js';
-import { BLOB, startFront } from '../../support/registry/front-client.js';
+import { BLOB, startFront } from '../../../unit/support/registry/front-client.js';
 import { Pools } from '../../../../daemon/registry/http/pools.js';
-import { clientOf, TEST_LIMITS } from './client-front.js';
-import { startServer } from './small-server.js';
+import { clientOf, TEST_LIMITS } from '../../../unit/registry/http/client-front.js';
+import { startServer } from '../../../unit/registry/http/small-server.js';
 
 const LAST = 99_999;
 const RIGHT = BLOB.subarray(0, LAST + 1);

@@ -4,10 +4,10 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'tap';
 import { makePki } from '../../../support/tls-files.js';
 import { requireTool } from '../../../support/tools.js';
-import { BLOB, startFront } from '../../support/registry/front-client.js';
+import { BLOB, startFront } from '../../../unit/support/registry/front-client.js';
 import { timedConnector, type ConnectSeams } from '../../../../daemon/registry/http/connector.js';
 import type { Counters } from '../../../../daemon/registry/http/counters.js';
-import { clientOf } from './client-front.js';
+import { clientOf } from '../../../unit/registry/http/client-front.js';
 
 function counts(counters: Counters, host: string): Record<string, number> {
   const { seconds } = counters.of(host);

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
-import { deferred } from '../nbd/fake-export.js';
+import { deferred } from '../../unit/nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until } from './device-world.js';
 
 await test('after the daemon died its successor serves the same device and bytes', async (t) => {
