@@ -8,6 +8,9 @@ import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
 
 /** Positions are multiples of it: every EROFS image has blocks of at least as many bytes. */
 const UNIT = 512;
+/** What an object takes of the heap without its key, and the name of one: places in tables, and what V8 has with a text. */
+const OBJECT_BYTES = 60;
+const NAME_BYTES = 60;
 
 /** Plain values and shared memory. Entries are in the order of their positions. {@link ObjectPlaces} reads it. */
 export interface ObjectTable {
@@ -79,6 +82,7 @@ export interface StoredObject {
 /** Collects contents in the order of the source. */
 export class ObjectTableBuilder {
   readonly #blob: string;
+  readonly #spend: (bytes: number) => void;
   /** Position of each object in the source, by its digest and name. */
   readonly #objects = new Map<string, number>();
   /** Those that do not follow from digests, by entry. */
@@ -99,9 +103,13 @@ export class ObjectTableBuilder {
   #folderNameAts = new Float64Array(64);
   #folderNameLengths = new Uint8Array(64);
 
-  /** @param blob for messages */
-  constructor(blob: string) {
+  /**
+   * @param blob for messages
+   * @param spend called before something is kept on the heap; throws if that is too much
+   */
+  constructor(blob: string, spend: (bytes: number) => void) {
     this.#blob = blob;
+    this.#spend = spend;
   }
 
   /** Objects without a digest, so far. */
@@ -135,6 +143,7 @@ export class ObjectTableBuilder {
     const key = `${size} ${digest ? Buffer.from(digest).toString('latin1') : ''} ${isDerived ? '' : name}`;
     const known = this.#objects.get(key);
     if (known !== undefined) return known;
+    this.#spend(OBJECT_BYTES + key.length + (isDerived ? 0 : NAME_BYTES + name.length));
     const position = this.#align();
     const i = this.#count;
     this.#push(size, 0, file);

@@ -55,7 +55,7 @@ export async function openComposefs(
     throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
   }
   const tree = new LayerTreeBuilder({ name, hasWhiteouts: false });
-  const table = new ObjectTableBuilder(name);
+  const table = new ObjectTableBuilder(name, (bytes) => image.spend(bytes));
   const left = await addTree(image, tree, rulesOf(image, table), effort);
   if (table.objects > 0 && store === null) {
     const what = counted(table.objects, 'file');

@@ -1,8 +1,12 @@
 // The hard links of a table of contents. A link may precede its target, and may name another link.
 
-import type { EntryDraft } from '../tree/builder.js';
+import type { EntryDraft, LayerTreeBuilder } from '../tree/builder.js';
+import { heapBytesOf } from '../tree/xattrs.js';
 import { entryError, type EntryPlace } from '../tree/entry-error.js';
 import type { Attributes } from './toc-entry.js';
+
+/** What a link takes of the heap without its texts: a place in a table, and two objects. */
+const LINK_BYTES = 280;
 
 interface Link extends EntryPlace {
   target: string;
@@ -11,14 +15,20 @@ interface Link extends EntryPlace {
 
 export class HardLinks {
   readonly #blob: string;
+  readonly #tree: LayerTreeBuilder;
   readonly #links = new Map<string, Link>();
 
-  constructor(blob: string) {
+  /** @param tree counts what links take */
+  constructor(blob: string, tree: LayerTreeBuilder) {
     this.#blob = blob;
+    this.#tree = tree;
   }
 
-  /** @param place clean paths */
+  /** @param place clean paths. @throws OverlaybdError LIMIT */
   add({ path, target, position }: EntryPlace & { target: string }, attributes: Attributes): void {
+    const { xattrs } = attributes;
+    const bytes = LINK_BYTES + path.length + target.length + (xattrs ? heapBytesOf(xattrs) : 0);
+    this.#tree.spendHeap(bytes);
     this.#links.set(path, { path, target, position, attributes });
   }
 

@@ -27,6 +27,8 @@ export interface TocOptions extends PieceRules {
   /** The layer's blob, for messages. */
   readonly blob: string;
   readonly effort: Effort;
+  /** What links and the like may take of the heap; tests set it. */
+  readonly mostHeapBytes?: number;
 }
 
 export interface Toc {
@@ -69,11 +71,12 @@ class TocReader {
   #prefetchEnd = 0;
 
   constructor(options: TocOptions) {
-    const { blob } = options;
+    const { blob, mostHeapBytes } = options;
     this.#options = options;
-    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true });
+    const limit = mostHeapBytes === undefined ? {} : { mostHeapBytes };
+    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, ...limit });
     this.#pieces = new PieceTableBuilder(blob);
-    this.#links = new HardLinks(blob);
+    this.#links = new HardLinks(blob, this.#tree);
   }
 
   add(json: JsonEntry): void {

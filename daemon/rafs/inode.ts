@@ -5,7 +5,8 @@ import { MAX_XATTR_BYTES } from '../tree/limits.js';
 import { i64, u64, type ImageBytes } from './image-bytes.js';
 import { BLOCK, type RafsSuperblock } from './superblock.js';
 
-const SLOT = 32;
+/** Inodes begin at multiples of it. */
+export const SLOT = 32;
 const COMPACT = 32;
 const EXTENDED = 64;
 const FLAT_PLAIN = 0;

@@ -11,7 +11,7 @@ import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
 import { direntsOf } from './directory.js';
 import type { ImageBytes } from './image-bytes.js';
-import { blocksOf, chunksOf, readInode, type FlatInode, type RafsInode } from './inode.js';
+import { blocksOf, chunksOf, readInode, SLOT, type FlatInode, type RafsInode } from './inode.js';
 import { MAX_PREFETCH_RANGES } from './limits.js';
 import type { PlainRange } from './prefetch.js';
 import type { RafsSuperblock } from './superblock.js';
@@ -30,6 +30,8 @@ export interface WalkedTree {
 
 /** In the column of ranks: neither the directory nor a folder that it is in is in the prefetch table. */
 const NO_RANK = -1;
+/** In the column of first entries. */
+const DIRECTORY = -1;
 
 interface Directory {
   readonly inode: FlatInode;
@@ -96,10 +98,11 @@ class Walker {
   readonly #builder: LayerTreeBuilder;
   /** The content source of each blob that files need so far. */
   readonly #sources = new Map<number, number>();
-  /** Entries of what has several names and is not a directory, by nid: another name is a hard link. */
-  readonly #first = new Map<number, number>();
-  /** Directories by nid: each is in one place only. */
-  readonly #seen = new Set<number>();
+  /**
+   * By nid, the entry of what has several names, plus 1: another name is a hard link. DIRECTORY of a directory, which is in one
+   * place only. 0: none yet. Not on the heap: there may be millions.
+   */
+  readonly #first: Int32Array;
   readonly #waiting = new Waiting();
   readonly #ranks: ReadonlyMap<number, number>;
   readonly #wanted: Wanted[] = [];
@@ -115,6 +118,7 @@ class Walker {
     chunks: readonly BlobChunks[],
     ranks: ReadonlyMap<number, number>,
   ) {
+    this.#first = new Int32Array(Math.ceil(image.size / SLOT));
     this.#ranks = ranks;
     this.#image = image;
     this.#superblock = superblock;
@@ -125,8 +129,8 @@ class Walker {
     if (this.#typeOf(root) !== 'dir') {
       throw image.bad(`inode ${rootNid}`, root.at + 4, 'a directory as root', root.mode);
     }
-    this.#seen.add(rootNid);
     this.#builder.add(this.#draft(root, '', 'dir'));
+    this.#first[rootNid] = DIRECTORY;
     const rank = ranks.get(rootNid) ?? NO_RANK;
     this.#current = { path: '', entries: direntsOf(image, root), rank };
   }
@@ -156,9 +160,9 @@ class Walker {
   }
 
   #add(path: string, nid: number): void {
-    const first = this.#first.get(nid);
-    if (first !== undefined) {
-      this.#builder.add({ path, type: 'hardlink', target: this.#builder.pathOf(first) });
+    const first = this.#first[nid] ?? 0;
+    if (first > 0) {
+      this.#builder.add({ path, type: 'hardlink', target: this.#builder.pathOf(first - 1) });
       return;
     }
     const inode = readInode(this.#image, this.#superblock, nid);
@@ -169,16 +173,15 @@ class Walker {
     const rank = this.#ranks.get(nid) ?? this.#current.rank;
     if (rank !== NO_RANK) this.#want(draft.data ?? [], rank);
     if (type !== 'dir') {
-      // Few have further names, and there may be millions of the others.
-      if (inode.names > 1) this.#first.set(nid, entry);
+      if (inode.names > 1) this.#first[nid] = entry + 1;
       return;
     }
-    if (this.#seen.has(nid)) {
+    if (first === DIRECTORY) {
       const section = `inode ${nid}`;
       const got = `a second place: ${quoted(shortened(path, MAX_SHOWN_LENGTH))}`;
       throw this.#image.bad(section, inode.at, 'a directory in one place', got);
     }
-    this.#seen.add(nid);
+    this.#first[nid] = DIRECTORY;
     this.#waiting.push({ inode, entry, rank });
   }
 

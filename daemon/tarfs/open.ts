@@ -47,7 +47,7 @@ export async function openTarfs(source: BlobSource, effort: Effort): Promise<Ope
   }
   effort.spend(Math.ceil(length / BYTES_A_UNIT));
   const index = new TarfsIndex(blob, await readFully(source, table, length), superblock);
-  const walker = new Walker(source, index, table);
+  const walker = new Walker(source, index, table, inodes);
   await walker.walk(effort);
   const notes: string[] = [];
   if (walker.untyped > 0) {
@@ -70,13 +70,16 @@ class Walker {
   /** Where the archive ends. */
   readonly #end: number;
   readonly #builder: LayerTreeBuilder;
-  /** Paths of what is not a directory, by number: another name is a hard link. */
-  readonly #first = new Map<number, string>();
-  /** Directories: each is in one place only. */
-  readonly #seen = new Set([ROOT]);
-  readonly #waiting: { readonly path: string; readonly inode: TarfsInode }[] = [];
+  /**
+   * The entry of the first name of each inode, plus 1, by number; 0: none yet. Another name is a hard link, and a directory has
+   * no other. Not on the heap: there may be millions.
+   */
+  readonly #first: Uint32Array;
+  /** The numbers of directories. */
+  readonly #waiting: number[] = [];
 
-  constructor(source: BlobSource, index: TarfsIndex, end: number) {
+  constructor(source: BlobSource, index: TarfsIndex, end: number, inodes: number) {
+    this.#first = new Uint32Array(inodes + 1);
     this.#source = source;
     this.#index = index;
     this.#end = end;
@@ -94,9 +97,9 @@ class Walker {
     }
     await this.#addDirectory('', root);
     let entries = 0;
-    for (let next = this.#waiting.pop(); next; next = this.#waiting.pop()) {
-      const { path, inode: folder } = next;
-      for (const { name, inode } of this.#index.dirents(folder)) {
+    for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) {
+      const path = this.#pathOf(next);
+      for (const { name, inode } of this.#index.dirents(this.#index.inode(next))) {
         if (++entries % ENTRIES_A_TURN === 0) await effort.turn();
         await this.#add(path === '' ? name : `${path}/${name}`, this.#index.inode(inode));
       }
@@ -118,27 +121,36 @@ class Walker {
       return;
     }
     if (type === 'dir') {
-      if (this.#seen.has(inode.number)) {
+      if (this.#first[inode.number] !== 0) {
         const text = `a directory with two names; the second is ${quoted(shortened(path, MAX_SHOWN_LENGTH))}`;
         throw this.#bad(inode, path, text);
       }
-      this.#seen.add(inode.number);
       await this.#addDirectory(path, inode);
       return;
     }
-    const target = this.#first.get(inode.number);
-    if (target !== undefined) {
+    if (this.#first[inode.number] !== 0) {
+      const target = this.#pathOf(inode.number);
       this.#builder.add({ path, position: inode.at, type: 'hardlink', target });
       return;
     }
-    this.#first.set(inode.number, path);
-    this.#builder.add(await this.#draft(path, inode, type));
+    await this.#addFirst(path, inode, type);
+  }
+
+  /** The first name of an inode. */
+  #pathOf(number: number): string {
+    return this.#builder.pathOf((this.#first[number] as number) - 1);
+  }
+
+  async #addFirst(path: string, inode: TarfsInode, type: FileType): Promise<void> {
+    const draft = await this.#draft(path, inode, type);
+    this.#builder.add(draft);
+    this.#first[inode.number] = this.#builder.count;
   }
 
   async #addDirectory(path: string, inode: TarfsInode): Promise<void> {
-    this.#builder.add(await this.#draft(path, inode, 'dir'));
+    await this.#addFirst(path, inode, 'dir');
     if (inode.isOpaque) this.#builder.add({ path, position: inode.at, type: 'opaque' });
-    this.#waiting.push({ path, inode });
+    this.#waiting.push(inode.number);
   }
 
   async #draft(path: string, inode: TarfsInode, type: FileType): Promise<EntryDraft> {

@@ -1,7 +1,7 @@
 // Builds the tree of one layer from its entries, checked against the limits of trees. The readers of archives and of
 // tables of contents call it; their own formats are their business, the rules that all layers share are here.
 
-import type { OverlaybdError } from '../errors.js';
+import { OverlaybdError } from '../errors.js';
 import { grown } from './columns.js';
 import { entryError } from './entry-error.js';
 import {
@@ -24,13 +24,14 @@ import {
   MAX_PATH_BYTES,
   MAX_SOURCES,
   MAX_TARGET_BYTES,
+  MAX_TREE_HEAP,
   MAX_XATTR_BYTES,
 } from './limits.js';
 import { LinkTargets } from './link-targets.js';
 import { cleanPath, nameOf, parentOf, shownPath } from './names.js';
 import { RangeColumns } from './range-columns.js';
 import { TextColumn } from './text-column.js';
-import { XattrSets } from './xattrs.js';
+import { heapBytesOf, XattrSets } from './xattrs.js';
 
 /** An entry as a format has it: the path need not be clean, and what is absent is 0, empty or null. */
 export type EntryDraft = Pick<TreeEntry, 'path' | 'type'> & Partial<TreeEntry>;
@@ -40,7 +41,12 @@ export interface BuilderOptions {
   readonly name: string;
   /** Whether names with the prefix `.wh.` are whiteouts, as in tar-based layers. A merged tree has none. */
   readonly hasWhiteouts: boolean;
+  /** What may be kept on the heap for the layer; tests set it. */
+  readonly mostHeapBytes?: number;
 }
+
+/** What a device takes of the heap: a place in a table. */
+const DEVICE_BYTES = 56;
 
 const WHITEOUT = '.wh.';
 /** Names of aufs begin so; only the opaque marker means something. */
@@ -55,6 +61,7 @@ const CODES = Object.fromEntries(ENTRY_TYPES.map((type, code) => [type, code])) 
 export class LayerTreeBuilder {
   readonly #name: string;
   readonly #hasWhiteouts: boolean;
+  readonly #mostHeapBytes: number;
   readonly #paths = new TextColumn();
   readonly #targets = new LinkTargets();
   readonly #rdevs = new Map<number, number>();
@@ -72,9 +79,11 @@ export class LayerTreeBuilder {
   #rangeStarts = new Uint32Array(64);
   /** Of paths, targets and sets of xattrs. */
   #bytes = 0;
+  #heapBytes = 0;
 
-  constructor({ name, hasWhiteouts }: BuilderOptions) {
+  constructor({ name, hasWhiteouts, mostHeapBytes = MAX_TREE_HEAP }: BuilderOptions) {
     this.#name = name;
+    this.#mostHeapBytes = mostHeapBytes;
     this.#hasWhiteouts = hasWhiteouts;
   }
 
@@ -117,6 +126,17 @@ export class LayerTreeBuilder {
       throw this.#bad('BAD_FORMAT', draft, 'a whiteout of no name');
     }
     this.#push(draft, parent === '' ? hidden : `${parent}/${hidden}`, 'whiteout');
+  }
+
+  /**
+   * To be called before something is kept on the heap for an entry. Columns are not on it.
+   * @throws OverlaybdError LIMIT
+   */
+  spendHeap(bytes: number): void {
+    this.#heapBytes += bytes;
+    if (this.#heapBytes <= this.#mostHeapBytes) return;
+    const text = `${this.#name}: hard links, devices and different sets of extended attributes take more than ${this.#mostHeapBytes} bytes of memory`;
+    throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#name } });
   }
 
   /** The builder cannot be used again. */
@@ -170,7 +190,10 @@ export class LayerTreeBuilder {
     this.#spend(draft, path.length);
     if (type === 'reg') this.#pushFile(draft, i);
     if (type === 'symlink' || type === 'hardlink') this.#pushTarget(draft, i);
-    if (type === 'char' || type === 'block') this.#rdevs.set(i, this.#deviceOf(draft));
+    if (type === 'char' || type === 'block') {
+      this.spendHeap(DEVICE_BYTES);
+      this.#rdevs.set(i, this.#deviceOf(draft));
+    }
     if (draft.xattrs && draft.xattrs.size > 0) this.#pushXattrs(draft, draft.xattrs, i);
   }
 
@@ -263,7 +286,9 @@ export class LayerTreeBuilder {
     }
     const { number, isNew } = this.#xattrSets.intern(xattrs);
     this.#xattrs[i] = number + 1;
-    if (isNew) this.#spend(draft, bytes);
+    if (!isNew) return;
+    this.#spend(draft, bytes);
+    this.spendHeap(heapBytesOf(xattrs));
   }
 
   #checkPath(draft: EntryDraft, path: string, what: string): void {

@@ -1,7 +1,26 @@
 // The extended attributes of an entry as one immutable value. Many entries of a layer have the same set, such as a
 // label of SELinux, and share it.
 
+import { sha256Of } from '../lib/sha256.js';
 import { compareBytes } from './names.js';
+
+/** What a set takes of the heap without its xattrs, and what each of them takes without its name and value. */
+const SET_BYTES = 240;
+const XATTR_BYTES = 240;
+/** A longer value is not on the heap, and of a longer key there is the digest. */
+const MAX_HEAP_VALUE = 64;
+const MAX_KEY = 1024;
+
+/** What xattrs take of the heap. */
+export function heapBytesOf(xattrs: ReadonlyMap<string, Uint8Array>): number {
+  let bytes = SET_BYTES;
+  let key = 0;
+  for (const [name, { length }] of xattrs) {
+    bytes += XATTR_BYTES + name.length + (length > MAX_HEAP_VALUE ? 0 : length);
+    key += name.length + length;
+  }
+  return bytes + Math.min(key, MAX_KEY);
+}
 
 /** Names with values, sorted by the bytes of the name. */
 export class XattrSet {
@@ -52,5 +71,5 @@ function keyOf(names: readonly string[], values: readonly Uint8Array[]): string 
     const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
     key += `${name.length}:${name}${text.length}:${text}`;
   }
-  return key;
+  return key.length <= MAX_KEY ? key : sha256Of(Buffer.from(key, 'latin1'));
 }

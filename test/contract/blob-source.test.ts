@@ -186,7 +186,7 @@ await blobSourceSuite('objects of a store, and pieces of an image', async (t) =>
   const bytes = Buffer.concat([PLAIN.subarray(0, first), PLAIN.subarray(rest)]);
   const of = (image: SourceSpec): SourceSpec => {
     const store = join(dirname(fileOf(image)?.name as string), 'store');
-    const builder = new ObjectTableBuilder('image');
+    const builder = new ObjectTableBuilder('image', () => undefined);
     const place = { folder: 0, nameAt: 0, nameLength: 1 };
     const addObject = (begin: number, size: number): string => {
       const contents = PLAIN.subarray(begin, begin + size);

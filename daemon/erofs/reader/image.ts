@@ -146,7 +146,7 @@ export class ErofsImage {
   spend(bytes: number): void {
     this.#heapBytes += bytes;
     if (this.#heapBytes <= this.#mostHeapBytes) return;
-    const text = `${this.blob}: directories that wait to be read, and names of files with several, take more than ${this.#mostHeapBytes} bytes of memory`;
+    const text = `${this.blob}: directories that wait to be read, names of files with several, and objects take more than ${this.#mostHeapBytes} bytes of memory`;
     throw new OverlaybdError('LIMIT', text);
   }
 

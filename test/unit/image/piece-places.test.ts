@@ -15,7 +15,7 @@ function placesIn(places: PiecePlaces): number[][] {
 
 await test('pieces and objects', (t) => {
   const pieces = new PieceTableBuilder('blob');
-  const objects = new ObjectTableBuilder('image');
+  const objects = new ObjectTableBuilder('image', () => undefined);
   for (const [i, length] of [300, 100].entries()) {
     pieces.align();
     pieces.addStored({ codec: 'gzip', begin: i, inner: 0, length, digest: null });
