@@ -35,6 +35,9 @@ constexpr uint64_t kInterruptedRest = 200 * kMillisecond;
 // Most time of looks in each window.
 constexpr uint64_t kWindow = 10 * kMillisecond;
 constexpr uint64_t kWindowShare = kWindow * 3 / 4;
+// For how long a source handles its input while the loop waits. The loop's timers count
+// milliseconds.
+constexpr uint64_t kInnerTime = 1 * kMillisecond;
 
 inline void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -87,12 +90,26 @@ void LoopSpin::Close(void (*closed)(void* data), void* data) {
 // The loop is about to wait for events.
 void LoopSpin::OnPrepare(uv_prepare_t* prepare) {
   auto* const self = static_cast<LoopSpin*>(prepare->data);
-  if (!self->had_event_) return;
-  self->had_event_ = false;
-  // The loop has other work to do and will not sleep.
-  if (uv_backend_timeout(self->loop_) == 0) return;
-  const uint64_t now = uv_hrtime();
-  if (self->MayLook(now)) self->Look(now);
+  if (self->had_event_) self->BeforeSleep();
+  self->source_ = nullptr;
+}
+
+void LoopSpin::BeforeSleep() {
+  uint64_t now = uv_hrtime();
+  const uint64_t end = now + kInnerTime;
+  // It stops if the loop has other work to do and will not sleep.
+  while (had_event_ && limit_ > 0 && uv_backend_timeout(loop_) != 0) {
+    had_event_ = false;
+    if (!MayLook(now) || Look(now) != Found::kInput) break;
+    now = uv_hrtime();
+    if (now >= end) break;
+    source_->OnInput();
+    // The loop has yet to tell the system what it watches now.
+    if (source_ == nullptr) break;
+    now = uv_hrtime();
+  }
+  had_event_ = false;
+  uv_update_time(loop_);
 }
 
 bool LoopSpin::MayLook(uint64_t now) {
@@ -128,15 +145,22 @@ bool LoopSpin::IsCrowded() const {
   return std::strtoul(at, nullptr, 10) > cores_;
 }
 
-void LoopSpin::Look(uint64_t begin) {
-  pollfd loop = {uv_backend_fd(loop_), POLLIN, 0};
+LoopSpin::Found LoopSpin::Look(uint64_t begin) {
+  // The descriptor of the loop is ready, too, when that of the source is.
+  pollfd watched[] = {{uv_backend_fd(loop_), POLLIN, 0}, {-1, POLLIN, 0}};
+  if (source_ != nullptr) watched[1].fd = source_->InputDescriptor();
   const uint64_t most = std::min(limit_, window_left_);
   uint64_t now = begin;
   bool found;
   bool was_interrupted = false;
+  // Whatever was ready before has its turn in the loop first.
+  bool was_idle = false;
   do {
-    found = ::poll(&loop, 1, 0) > 0;
-    if (!found) Pause();
+    found = ::poll(watched, 2, 0) > 0;
+    if (!found) {
+      was_idle = true;
+      Pause();
+    }
     const uint64_t then = now;
     now = uv_hrtime();
     if (now - then > kInterrupted) was_interrupted = true;
@@ -160,6 +184,8 @@ void LoopSpin::Look(uint64_t begin) {
     Rest(now + next_rest_);
     next_rest_ = std::min(next_rest_ * 2, kLongestRest);
   }
+  if (!found) return Found::kNothing;
+  return was_idle && watched[1].revents == POLLIN ? Found::kInput : Found::kOther;
 }
 
 }  // namespace overlaybd_nbd

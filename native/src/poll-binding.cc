@@ -95,7 +95,7 @@ class CallContext {
 
 // All of it uses the C interface, because most of it runs in callbacks of the loop and while
 // environments end, where C++ exceptions cannot be caught.
-class Poll {
+class Poll final : public SpinSource {
  public:
   explicit Poll(napi_env env) : env_(env) {}
   ~Poll();
@@ -104,6 +104,8 @@ class Poll {
 
   static napi_value Define(napi_env env, PollSet* set);
   void CloseHandle();
+  int InputDescriptor() const override { return events_ == kReadable ? fd_ : -1; }
+  void OnInput() override { Handle(kReadable); }
 
  private:
   using Method = int (Poll::*)(const Napi::CallbackInfo&);
@@ -121,6 +123,7 @@ class Poll {
   int Close(const Napi::CallbackInfo& info);
 
   static void OnEvents(uv_poll_t* handle, int status, int events);
+  void Handle(int events);
   void Call(int events);
   void StopHandle();
 
@@ -234,6 +237,7 @@ void Poll::CloseHandle() {
 
 void Poll::StopHandle() {
   if (events_ == 0) return;
+  watch_->set->Spin()->Forget(this);
   uv_poll_stop(&watch_->handle);
   events_ = 0;
   napi_reference_unref(env_, self_, nullptr);
@@ -249,6 +253,7 @@ int Poll::Start(const Napi::CallbackInfo& info) {
     if (events_ == 0) napi_reference_unref(env_, self_, nullptr);
     return result;
   }
+  if (events != events_) watch_->set->Spin()->Forget(this);
   events_ = events;
   return 0;
 }
@@ -266,17 +271,21 @@ int Poll::Close(const Napi::CallbackInfo&) {
 void Poll::OnEvents(uv_poll_t* handle, int status, int events) {
   const auto* const watch = static_cast<Watch*>(handle->data);
   Poll* const poll = watch->poll;
-  watch->set->Spin()->NoteEvent();
   if (status < 0) {
     // libuv has stopped the handle because of an error on the socket. Data may still be queued
     // before the error, so events go on until the reader has seen it and stops the Poll.
     uv_poll_start(handle, poll->events_, OnEvents);
   }
   if (status < 0 || events == 0) events = kReadable | kWritable;
+  poll->Handle(events);
+}
+
+void Poll::Handle(int events) {
+  const napi_env env = env_;
+  watch_->set->Spin()->NoteEvent(this);
   napi_handle_scope scope;
-  const napi_env env = poll->env_;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  poll->Call(events);
+  Call(events);
   napi_close_handle_scope(env, scope);
 }
 

@@ -1,12 +1,22 @@
 // The looks of a thread for events before it sleeps: that they change nothing but time, and when there are none.
 import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { EAGAIN } from '../../../daemon/lib/errno.js';
 import { MAX_SPIN_US } from '../../../daemon/config/spin.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
-import { POLL_READABLE, Poll, skipSpin, spin, spinCounts } from '../../../daemon/native/poll.js';
+import {
+  POLL_READABLE,
+  POLL_WRITABLE,
+  Poll,
+  skipSpin,
+  spin,
+  spinCounts,
+} from '../../../daemon/native/poll.js';
 import { sockets } from '../../../daemon/native/socket.js';
 
 /** Sends a byte back and forth between two Polls of this thread. Resolves with the bytes received. */
@@ -40,6 +50,54 @@ function pingPong(test: Test, turns: number): Promise<number[]> {
   });
 }
 
+/**
+ * Plays ping-pong with another thread.
+ * @param onByte called after each byte that came back; returns whether the next one is sent
+ */
+async function withEcho(onByte: (count: number, poll: Poll) => boolean): Promise<void> {
+  const [near, far] = sockets.pair();
+  const worker = new Worker(new URL('loop-spin-worker.js', import.meta.url), {
+    workerData: far,
+    execArgv: [],
+  });
+  await once(worker, 'online');
+  const bytes = Buffer.alloc(1);
+  let count = 0;
+  await new Promise<void>((resolve) => {
+    const poll = new Poll(near, () => {
+      if (sockets.recv(near, bytes, 0, 1) !== 1) return;
+      if (onByte(++count, poll)) {
+        sockets.send(near, bytes, 0, 1);
+        return;
+      }
+      poll.close();
+      resolve();
+    });
+    poll.start(POLL_READABLE);
+    sockets.send(near, bytes, 0, 1);
+  });
+  sockets.shutdown(near);
+  await once(worker, 'exit');
+  for (const fd of [near, far]) descriptors.close(fd);
+}
+
+const turnsOfLoop = (): number => performance.nodeTiming.uvMetricsInfo.loopCount;
+
+/** Repeats `attempt` while it returns false, because other programs may keep all cores busy for a while. */
+async function unlessCrowded(test: Test, what: string, attempt: () => Promise<boolean>) {
+  for (let i = 0; i < 50; i++) {
+    // oxlint-disable-next-line no-await-in-loop
+    if (await attempt()) {
+      test.pass(what);
+      return;
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(20);
+  }
+  if (isCrowded()) test.pass(`NOT TESTED: all cores are busy: ${what}`, { skip: true });
+  else test.fail(what);
+}
+
 const expected = Array.from({ length: 2000 }, (_, i) => i & 0xff);
 /** Whether more threads want to run than there are cores: then no looks are made. */
 const isCrowded = (): boolean => {
@@ -69,6 +127,75 @@ await t.test('they find events, and change nothing else', async (test) => {
     test.pass(`NOT TESTED: all cores are busy: ${text}`, { skip: true });
   else test.ok(found > 0 && looks >= found && nanoseconds > 0, text);
 });
+
+await t.test(
+  'the source of the last event has its next ones within one turn of the loop',
+  async (test) => {
+    test.equal(spin(MAX_SPIN_US), 0);
+    await unlessCrowded(test, 'fewer turns than events', async () => {
+      let first = 0;
+      let saved = 0;
+      await withEcho((count) => {
+        if (count === 1) first = turnsOfLoop();
+        saved = count - 1 - (turnsOfLoop() - first);
+        return saved < 10 && count < 1000;
+      });
+      return saved >= 10;
+    });
+  },
+);
+
+await t.test('timers, immediates and other sockets have their turn meanwhile', async (test) => {
+  const [a, b] = sockets.pair();
+  const byte = Buffer.alloc(1);
+  let others = 0;
+  const other = new Poll(b, () => {
+    sockets.recv(b, byte, 0, 1);
+    others++;
+  });
+  other.start(POLL_READABLE);
+  let ticks = 0;
+  const timer = setInterval(() => void ticks++, 1);
+  let immediates = 0;
+  let sent = 0;
+  await withEcho((count) => {
+    if (count % 100 === 0) {
+      sent++;
+      sockets.send(a, byte, 0, 1);
+      setImmediate(() => void immediates++);
+    }
+    return ticks < 20 || others < 20 || immediates < 20;
+  });
+  clearInterval(timer);
+  other.close();
+  for (const fd of [a, b]) descriptors.close(fd);
+  test.ok(others <= sent, `${others} events of ${sent} bytes, ${ticks} ticks`);
+});
+
+await t.test(
+  'a callback may stop, start, close and change what it wants at any time',
+  async (test) => {
+    let calls = 0;
+    await withEcho((count, poll) => {
+      calls = count;
+      if (count % 7 === 0) {
+        poll.stop();
+        setImmediate(() => void poll.start(POLL_READABLE));
+      }
+      if (count % 11 === 0) {
+        poll.start(POLL_READABLE | POLL_WRITABLE);
+        poll.start(POLL_READABLE);
+      }
+      if (count % 13 === 0) {
+        spin(0);
+        spin(MAX_SPIN_US);
+      }
+      if (count % 17 === 0) skipSpin();
+      return count < 4000;
+    });
+    test.equal(calls, 4000);
+  },
+);
 
 await t.test('an idle loop makes none', async (test) => {
   const before = spinCounts();
