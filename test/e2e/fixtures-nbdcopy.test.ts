@@ -1,4 +1,4 @@
-// Every readable golden fixture through one real daemon and nbdcopy; refused ones are in fixtures.test.ts.
+// Every readable golden fixture through one real daemon and nbdcopy; test/contract/fixtures.test.ts reads all of them without NBD.
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
