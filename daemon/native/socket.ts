@@ -62,8 +62,8 @@ interface Sockets {
   userTimeout(fd: number, milliseconds: number): number;
   /**
    * How much the system keeps of what the peer has not received. It doubles the number, for its own overhead,
-   * and limits it (net.core.wmem_max). Without an effect if the socket has as much. Not for TCP, which adapts it until it
-   * is set.
+   * and limits it (net.core.wmem_max). Without an effect if the socket has as much, or would have less than before
+   * because of the limit. Not for TCP, which adapts it until it is set.
    */
   raiseSendBuffer(fd: number, bytes: number): number;
 

@@ -38,7 +38,8 @@ int SetUserTimeout(int fd, unsigned milliseconds);
 
 // How many bytes of replies the kernel keeps for a peer that has not received them. It doubles the
 // number, for its own overhead, and limits it to net.core.wmem_max. Without an effect if the socket
-// has as much. Not for TCP, which adapts the buffer until it is set.
+// has as much, or would have less than before because of the limit. Not for TCP, which adapts the
+// buffer until it is set.
 int RaiseSendBuffer(int fd, int bytes);
 
 // -EAFNOSUPPORT if the socket is neither TCP nor vsock.
