@@ -3,7 +3,8 @@
 
 import { parseReference } from '../registry/reference.js';
 import type { BlobRef } from '../blob/blob-ref.js';
-import { notWanted, type LoopTimes, type OpenerLane } from './opener-lane.js';
+import type { LoopTimes, OpenerLane } from './opener-lane.js';
+import { notWanted, WaitingOpenings, type WaitingOpening } from './waiting-openings.js';
 
 /** Images of one host that are opened at the same time. */
 export const LANES_A_HOST = 2;
@@ -22,7 +23,7 @@ const WORKING_PART = 0.5;
 type Lane = Pick<OpenerLane, 'open' | 'close' | 'times'>;
 type Open = (lane: Lane) => void;
 
-interface Waiting {
+interface Waiting extends WaitingOpening {
   readonly host: string;
   readonly begin: Open;
 }
@@ -58,8 +59,7 @@ export class HostLanes {
   readonly #free: Lane[] = [];
   readonly #make: () => Lane;
   readonly #running = new Set<Running>();
-  /** In the order in which they came. */
-  #waiting: Waiting[] = [];
+  readonly #waiting = new WaitingOpenings<Waiting>();
   #watching: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -75,7 +75,7 @@ export class HostLanes {
    * @returns what `open` of the lane returns
    */
   open(host: string, ...image: Parameters<Lane['open']>): ReturnType<Lane['open']> {
-    const [{ fetcher }, , cancelled] = image;
+    const [request, , cancelled] = image;
     return new Promise((resolve, reject) => {
       const begin: Open = (lane) => {
         // The thread starts here, so its times begin anew.
@@ -84,16 +84,12 @@ export class HostLanes {
         this.#running.add(running);
         void opened.finally(() => this.#ended(running, lane)).then(resolve, reject);
       };
-      const waiting = { host, begin };
+      const waiting = { host, begin, request, reject };
       const cancel = (): void => {
-        if (!this.#waiting.includes(waiting)) return;
-        this.#waiting = this.#waiting.filter((each) => each !== waiting);
-        fetcher?.port.close();
-        this.#watch();
-        reject(notWanted());
+        if (this.#waiting.refuse(waiting, notWanted())) this.#watch();
       };
       cancelled?.addEventListener('abort', cancel, { once: true });
-      this.#waiting.push(waiting);
+      this.#waiting.add(waiting);
       this.#next();
     });
   }
@@ -117,7 +113,7 @@ export class HostLanes {
       const next = this.#chosen();
       const lane = next && this.#lane();
       if (!next || !lane) break;
-      this.#waiting = this.#waiting.filter((each) => each !== next);
+      this.#waiting.take(next);
       next.begin(lane);
     }
     this.#watch();

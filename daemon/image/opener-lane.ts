@@ -10,6 +10,7 @@ import { describeBlobs } from './image-source.js';
 import type { FromOpener, OpenRequest, PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 import { fileOf } from './spec.js';
+import { notWanted, WaitingOpenings } from './waiting-openings.js';
 
 const ENTRY = new URL('../image/opener-thread.js', import.meta.url);
 /** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
@@ -35,7 +36,7 @@ export interface LoopTimes {
 /** One thread that opens one image at a time and ends after the last. */
 export class OpenerLane {
   readonly #timeoutMs: number;
-  readonly #waiting: Job[] = [];
+  readonly #waiting = new WaitingOpenings<Job>();
   #current: Job | null = null;
   #worker: Worker | null = null;
   /** Since the opening last advanced. */
@@ -80,7 +81,7 @@ export class OpenerLane {
     return new Promise((resolve, reject) => {
       const job = { request, advanced, resolve, reject };
       cancelled?.addEventListener('abort', () => this.#cancel(job), { once: true });
-      this.#waiting.push(job);
+      this.#waiting.add(job);
       this.#next();
     });
   }
@@ -88,27 +89,20 @@ export class OpenerLane {
   close(): void {
     this.#isClosed = true;
     this.#end();
-    for (const job of [this.#current, ...this.#waiting.splice(0)]) {
-      job?.reject(stopping());
-    }
+    this.#current?.reject(stopping());
     this.#current = null;
+    this.#waiting.refuseAll(stopping());
   }
 
   #cancel(job: Job): void {
-    const place = this.#waiting.indexOf(job);
-    if (place >= 0) {
-      this.#waiting.splice(place, 1);
-      job.request.fetcher?.port.close();
-      job.reject(notWanted());
-    } else if (job === this.#current) {
-      this.#end();
-      this.#done(() => job.reject(notWanted()));
-    }
+    if (this.#waiting.refuse(job, notWanted()) || job !== this.#current) return;
+    this.#end();
+    this.#done(() => job.reject(notWanted()));
   }
 
   #next(): void {
     if (this.#current || this.#isClosed) return;
-    const job = this.#waiting.shift();
+    const job = this.#waiting.next();
     if (!job) return this.#end();
     this.#current = job;
     this.#worker ??= this.#start();
@@ -221,9 +215,4 @@ async function ended(worker: Worker, left: ReadonlySet<number>): Promise<void> {
 
 function stopping(): OverlaybdError {
   return new OverlaybdError('BUSY', 'the daemon is stopping');
-}
-
-/** The error of an opening that was cancelled. */
-export function notWanted(): OverlaybdError {
-  return new OverlaybdError('BUSY', 'the opening was cancelled');
 }
