@@ -167,9 +167,7 @@ export class Opener {
 
   /** @returns null: it is opened as fast as this machine can, in the thread for all such images */
   async #hostLanes({ lowers, readsWhole }: OpeningElsewhere): Promise<LanesOfHost | null> {
-    const isOfRegistry = lowers.some(({ kind }) => kind === 'registry' || kind === 'image');
-    if (!readsWhole && !isOfRegistry) return null;
-    // Loaded here: most starts open no such image.
+    // Loaded here: most starts open no large image.
     const { HostLanes, hostOf } = await import('./host-lanes.js');
     const host = hostOf(lowers);
     if (!readsWhole && host === '') return null;
