@@ -143,6 +143,7 @@ export class OpenImages {
    */
   async mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec> {
     const { entry, source, name } = held as Hold;
+    const { blobs } = entry.image;
     // Its descriptors may be those of other files by now.
     if (!this.#entries.has(entry)) {
       throw new OverlaybdError('BUSY', `${name}: it was closed meanwhile`);
@@ -150,7 +151,7 @@ export class OpenImages {
     entry.holders++;
     try {
       const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
-      const { fingerprint, disk } = await this.#opener.mend(source, copies, advanced);
+      const { fingerprint, disk } = await this.#opener.mend(source, blobs, copies, advanced);
       if (fingerprint === held.fingerprint) return disk;
       throw new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
     } finally {

@@ -30,6 +30,8 @@ export interface OpenImage extends ImageFacts {
   /** The configuration, or the first blob, as it was named. */
   readonly name: string;
   readonly disk: DiskSpec;
+  /** What it is read from, each once. */
+  readonly blobs: readonly BlobRef[];
   /** Aborted when the image is closed, before a descriptor of its disk is. */
   readonly closed: () => AbortSignal;
   close(): void;
@@ -122,15 +124,17 @@ export class Opener {
   /**
    * Has the layers of damaged decoded copies read again, and the copies made right in place. The image that has them stays open
    * until then.
+   * @param blobs of the image, as it was opened
    * @returns the fingerprint of the image that was read, and its disk: a name may stand for another one by now
    * @throws OverlaybdError when it cannot be opened
    */
   async mend(
     source: ImageSource,
+    blobs: readonly BlobRef[],
     copies: readonly MendedFile[],
     advanced: (progress: OpeningProgress) => void,
   ): Promise<{ readonly fingerprint: string; readonly disk: DiskSpec }> {
-    const way = { lowers: source.blobs, readsWhole: true, advanced, cancelled: null };
+    const way = { lowers: blobs, readsWhole: true, advanced, cancelled: null };
     const posted = await this.#openElsewhere(source, way, copies);
     const image = await toOpenImage(posted, await this.#adopt(posted.blobs));
     image.close();
@@ -207,7 +211,7 @@ async function toOpenImage(
   };
   const layers = await Promise.all(shape.layers.map(withPlaces));
   const disk = diskOf({ ...shape, layers }, blobs);
-  return { ...facts, disk, closed, close };
+  return { ...facts, disk, blobs: blobs.map(({ ref }) => ref), closed, close };
 }
 
 /** Makes all threads share decoded members. */
