@@ -31,12 +31,21 @@ const openAll = (some: readonly string[]): Promise<number[]> =>
 
 function niceValues(): string[] {
   return readdirSync('/proc/self/task').flatMap((task) => {
-    const stat = readFileSync(`/proc/self/task/${task}/stat`, 'latin1');
+    const stat = statOf(task);
     const end = stat.lastIndexOf(')');
     return stat.slice(stat.indexOf('('), end) === '(file'
       ? [stat.slice(end).split(' ')[17] ?? '']
       : [];
   });
+}
+
+/** A thread may end at any moment. */
+function statOf(task: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${task}/stat`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 if (isMainThread) {
@@ -48,10 +57,12 @@ if (isMainThread) {
 } else {
   setPriority(NICENESS);
   const opened = await openAll(paths);
+  let values = niceValues();
   // Files that are loaded before the next job begins need no further thread.
-  while (niceValues().length < MIN_THREADS) {
+  while (values.length < MIN_THREADS) {
     await Promise.all(opened.map((fd) => run((job) => files.startLoad(job, fd, 0, SIZE))));
+    values = niceValues();
   }
-  console.log(niceValues().join(' '));
+  console.log(values.join(' '));
   process.exit();
 }

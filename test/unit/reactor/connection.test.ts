@@ -13,6 +13,7 @@ import { DEADLINES, type Deadlines } from '../../../daemon/reactor/connection-co
 import type { ConnectionSummary } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
 import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
+import { withLongerLimits } from '../../support/longer-limits.js';
 import { testPeer } from '../../support/test-peer.js';
 
 const EAGAIN = 11;
@@ -139,14 +140,19 @@ await t.test('a handshake that arrives byte by byte gets no more time', async (t
   test.match(both.closed, [{ reason: /handshake/ }]);
 });
 
-await t.test('the handshake deadline ends with the handshake', async (test) => {
-  const both = await inTransmission(test, { handshakeMs: 2000 });
-  await pause(2200);
-  test.same(both.closed, []);
-  await say(both, requestBytes({ length: 1 }));
-  test.equal((await hear(both, 17)).bytes.length, 17);
-  both.connection.close('test');
-});
+await t.test('the handshake deadline ends with the handshake', (test) =>
+  withLongerLimits(500, async (handshakeMs) => {
+    const both = pair(test, { handshakeMs });
+    await say(both, GO);
+    if ((await hear(both, GONE)).bytes.length < GONE) return false;
+    await pause(handshakeMs + 200);
+    test.same(both.closed, []);
+    await say(both, requestBytes({ length: 1 }));
+    test.equal((await hear(both, 17)).bytes.length, 17);
+    both.connection.close('test');
+    return true;
+  }),
+);
 
 await t.test('a client that sends NBD_CMD_DISC and takes no replies is closed', async (test) => {
   const both = await inTransmission(test, { drainMs: 200 });
@@ -246,18 +252,22 @@ await t.test('draining answers accepted requests and ends the connection cleanly
   test.match(await closing(stuck), { reason: /did not take/ });
 });
 
-await t.test('draining ends reads that wait for a network with an error', async (test) => {
-  const both = await inTransmission(test, { drainMs: 2000 });
-  both.fake.onEnsure = () => new Promise(() => undefined);
-  await say(both, requestBytes({ cookie: 5n, offset: 0, length: 10 }));
-  while (both.connection.counts.requests === 0) await pause(5);
-  both.connection.drain();
-  const { bytes, end } = await hear(both);
-  test.equal(end, 0);
-  test.same([bytes.length, bytes.readUInt32BE(4)], [16, NBD_EIO]);
-  sockets.shutdown(both.fd, SHUT_WR);
-  test.match(await closing(both), { reason: /stops/, requests: 1, errors: 1 });
-});
+await t.test('draining ends reads that wait for a network with an error', (test) =>
+  withLongerLimits(1000, async (drainMs) => {
+    const both = await inTransmission(test, { drainMs });
+    both.fake.onEnsure = () => new Promise(() => undefined);
+    await say(both, requestBytes({ cookie: 5n, offset: 0, length: 10 }));
+    while (both.connection.counts.requests === 0) await pause(5);
+    both.connection.drain();
+    const { bytes, end } = await hear(both);
+    if (bytes.length === 0) return false;
+    test.equal(end, 0);
+    test.same([bytes.length, bytes.readUInt32BE(4)], [16, NBD_EIO]);
+    sockets.shutdown(both.fd, SHUT_WR);
+    test.match(await closing(both), { reason: /stops/, requests: 1, errors: 1 });
+    return true;
+  }),
+);
 
 await t.test('a client that stays after the last reply gets a second to hang up', async (test) => {
   test.equal(DEADLINES.lingerMs, 1000, 'docs/limits.md');
@@ -315,19 +325,23 @@ await t.test('a client that half-closes in the handshake gets its replies', asyn
 await t.test(
   'a client that takes its last replies slowly gets them, and one that takes none does not',
   async (test) => {
-    const slow = await inTransmission(test, { drainMs: 1500 });
     const requests = Array.from({ length: 40 }, () => requestBytes({ length: 100_000 }));
     const goodbye = requestBytes({ type: NBD_CMD.DISC });
-    await say(slow, Buffer.concat([...requests, goodbye]));
-    let total = 0;
-    for (let n = 1; n !== 0;) {
-      const { bytes, end } = await hear(slow, 100_000);
-      total += bytes.length;
-      n = end === null ? 1 : 0;
-      await pause(50);
-    }
-    test.equal(total, 40 * 100_016, 'although it took longer than the limit');
-    test.match(await closing(slow), { reason: 'client disconnected' });
+    await withLongerLimits(1000, async (drainMs) => {
+      const slow = await inTransmission(test, { drainMs });
+      await say(slow, Buffer.concat([...requests, goodbye]));
+      let total = 0;
+      for (let n = 1; n !== 0;) {
+        const { bytes, end } = await hear(slow, 100_000);
+        total += bytes.length;
+        n = end === null ? 1 : 0;
+        await pause(drainMs / 25);
+      }
+      const { reason } = await closing(slow);
+      if (reason !== 'client disconnected') return false;
+      test.equal(total, 40 * 100_016, 'although it took longer than the limit');
+      return true;
+    });
 
     const stuck = await inTransmission(test, { drainMs: 200 });
     await say(stuck, Buffer.concat(MORE_THAN_SOCKETS_HOLD));
