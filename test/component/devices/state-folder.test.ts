@@ -33,7 +33,7 @@ await test('a path where no folder can be made is an error', (t) => {
   for (const path of ['/proc/no-such-folder', '/proc/no/such', '/dev/null/x']) {
     const code = `import(${JSON.stringify(MODULE)}).then((m) => m.StateFolder.open(${JSON.stringify(path)})).catch((e) => console.log(e.message))`;
     const { stdout } = spawnSync(process.execPath, ['-e', code], {
-      timeout: 20_000,
+      timeout: 120_000,
       killSignal: 'SIGKILL',
       encoding: 'utf8',
     });
