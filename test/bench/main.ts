@@ -31,6 +31,9 @@ interface Outcome {
 }
 
 const argv = process.argv.slice(2);
+// Node.js 20 reads these certificates whenever it starts. No server has clients that need them, and start times would
+// depend on whether the machine has them.
+delete process.env['NODE_EXTRA_CA_CERTS'];
 
 async function bench(options: BenchOptions): Promise<boolean> {
   const machine = describeMachine(toolsOf(options));
