@@ -20,6 +20,8 @@
       'src/crc32c-binding.cc',
       'src/crc32c-table.cc',
       'src/crc32c-x86.cc',
+      'src/decode-ahead.cc',
+      'src/decode-ahead-binding.cc',
       'src/decode-crew.cc',
       'src/decode-job-binding.cc',
       'src/descriptors.cc',

@@ -22,6 +22,8 @@ export interface Batch {
 export interface BatchDecoder {
   /** Whether it can decode the beginning of a block without the rest. */
   readonly canDecodeBegin: boolean;
+  /** The number of its codec, for native/decode-ahead.ts; null: it is a package, which decodes on one thread. */
+  readonly codecAhead: number | null;
   /**
    * Checks the CRCs of blocks [first, first + count) of a batch, at least one, and decodes them to
    * `dst` from `at` on, one directly after the other. Every block must give `blockSize` bytes, the last

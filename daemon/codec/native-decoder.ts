@@ -5,11 +5,13 @@ import type { Batch, BatchDecoder } from './batch.js';
 
 export class NativeDecoder implements BatchDecoder {
   readonly canDecodeBegin: boolean;
+  readonly codecAhead: number;
   readonly #codec: number;
 
   /** @param codec CODEC_LZ4 or CODEC_ZSTD, whose library is there */
   constructor(codec: number) {
     this.#codec = codec;
+    this.codecAhead = codec;
     this.canDecodeBegin = codecs.canDecodeBegin(codec);
   }
 

@@ -6,6 +6,7 @@ import type { Batch, BatchDecoder, PortableCodec } from './batch.js';
 
 export class PortableDecoder implements BatchDecoder {
   readonly canDecodeBegin = false;
+  readonly codecAhead = null;
   readonly #codec: PortableCodec;
 
   constructor(codec: PortableCodec) {

@@ -2,7 +2,7 @@
 // pass over segments, holes and zeroed ranges.
 
 import type { BlobSource } from '../blob/source.js';
-import type { Cursor, Disk, FileRange } from '../lib/disk.js';
+import type { Cursor, Disk, FileRange, ReadsTogether } from '../lib/disk.js';
 import { SECTOR } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import {
@@ -23,6 +23,7 @@ async function settled(promises: readonly Promise<void>[]): Promise<void> {
 export class LsmtDisk implements Disk {
   readonly size: number;
   readonly isRemote: boolean;
+  readonly together: ReadsTogether | undefined;
   readonly #index: LsmtIndex;
   readonly #layers: readonly BlobSource[];
 
@@ -32,6 +33,22 @@ export class LsmtDisk implements Disk {
     this.#index = index;
     this.#layers = layers;
     this.isRemote = layers.some((layer) => !layer.isLocal);
+    // All layers of a thread have the same.
+    this.together = layers.find(({ together }) => together)?.together;
+  }
+
+  announce(offset: number, length: number): void {
+    const index = this.#index;
+    const end = offset + length;
+    for (let i = index.find(Math.floor(offset / SECTOR), 0); i < index.count; i++) {
+      const begin = index.offsetOf(i) * SECTOR;
+      if (begin >= end) return;
+      if (index.isZeroed(i)) continue;
+      const from = Math.max(begin, offset);
+      const n = Math.min(index.endOf(i) * SECTOR, end) - from;
+      const layer = this.#layers[index.layerOf(i)] as BlobSource;
+      layer.announce?.(index.moffsetOf(i) * SECTOR + (from - begin), n);
+    }
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {

@@ -1,11 +1,12 @@
 // One partition of a disk as a separate disk: the bytes before and after it cannot be read.
 
-import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
+import type { Cursor, DataRuns, Disk, FileRange, ReadsTogether } from '../lib/disk.js';
 import type { ExtentList } from '../lib/extent-list.js';
 
 export class PartitionDisk implements Disk {
   readonly size: number;
   readonly isRemote: boolean;
+  readonly together: ReadsTogether | undefined;
   readonly #disk: Disk;
   readonly #offset: number;
 
@@ -20,12 +21,17 @@ export class PartitionDisk implements Disk {
     }
     this.size = size;
     this.isRemote = disk.isRemote === true;
+    this.together = disk.together;
     this.#disk = disk;
     this.#offset = offset;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
     return this.#disk.ensure(this.#offset + offset, length);
+  }
+
+  announce(offset: number, length: number): void {
+    this.#disk.announce?.(this.#offset + offset, length);
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {

@@ -19,6 +19,15 @@ export interface RandomAccess {
   /** Size in bytes. */
   readonly size: number;
 
+  /** Missing: nothing is gained if reads are announced. */
+  readonly together?: ReadsTogether | undefined;
+
+  /**
+   * Says that `read` will soon be called with a range, if {@link together} has begun a round. Never fails: `read` gives
+   * the same with it and without it.
+   */
+  announce?(offset: number, length: number): void;
+
   /** `null` when the range needs no network, else a promise that resolves when it is here. */
   ensure(offset: number, length: number): Promise<void> | null;
 
@@ -80,6 +89,17 @@ export interface Disk extends RandomAccess {
     cursor: Cursor,
     runs: DataRuns | null,
   ): number;
+}
+
+/** Reads that arrived together, and whose bytes are decoded together, on more than one core. One for each thread. */
+export interface ReadsTogether {
+  /**
+   * Begins a round, and forgets what was announced in the one before.
+   * @returns whether it is worth it to announce reads now
+   */
+  begin(): boolean;
+  /** All reads of the round have been announced. */
+  end(): void;
 }
 
 /** The state of one reader between its reads; makes sequential access cheap. Begins as `{ hint: 0 }`. */

@@ -8,12 +8,18 @@ import { ChunkedShape } from './chunked-shape.js';
 import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EOVERFLOW, NBD_EPERM } from './constants.js';
 import { ProtocolError } from './errors.js';
 import type { NbdExport } from './export.js';
-import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from './limits.js';
+import {
+  MAX_ANNOUNCED_LENGTH,
+  MAX_ANNOUNCED_READS,
+  MAX_INLINE_LENGTH,
+  MAX_REQUEST_LENGTH,
+  MIN_ANNOUNCED_READS,
+} from './limits.js';
 import { flagNames, nameOf, requestText } from './names.js';
 import type { ReadHost } from './read-job.js';
 import { Reads } from './reads.js';
 import { ReplyWriter } from './reply-writer.js';
-import { Request, requestSize, type RefusedRequest } from './request.js';
+import { Request, isRequest, requestSize, type RefusedRequest } from './request.js';
 import type { Session } from './session.js';
 import { SimpleShape } from './simple-shape.js';
 
@@ -137,6 +143,31 @@ export class Commands {
     this.#skip -= n;
     if (this.#refused && this.#skip === 0) this.#answerRefused(this.#refused);
     return n;
+  }
+
+  /**
+   * Announces short reads among the requests in view[at, end).
+   * @returns where the next ones are to be announced; never before the second request
+   */
+  announce(view: DataView, at: number, end: number): number {
+    const disk = this.#disk;
+    const size = this.requestSize;
+    if (!disk.together || end - at < MIN_ANNOUNCED_READS * size || !disk.together.begin()) {
+      return end;
+    }
+    const request = this.#request;
+    const most = Math.min(end - size, at + (MAX_ANNOUNCED_READS - 1) * size);
+    let here = at;
+    for (; here <= most; here += size) {
+      if (!isRequest(view, here, this.#extended)) break;
+      request.parse(view, here, this.#extended);
+      const { type, flags, offset, length } = request;
+      if (type !== NBD_CMD.READ || (flags & NBD_CMD_FLAG.PAYLOAD_LEN) !== 0) break;
+      if (length > MAX_ANNOUNCED_LENGTH || offset + length > disk.size) break;
+      disk.announce?.(offset, length);
+    }
+    disk.together.end();
+    return Math.max(here, at + size);
   }
 
   /** Takes the request at `at`, which has arrived. @throws ProtocolError if the connection must end */

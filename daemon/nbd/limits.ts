@@ -33,6 +33,10 @@ export const MAX_STEPS_PER_TURN = 1024;
 export const MAX_LARGE_BYTES = 4 * (MAX_REQUEST_LENGTH + SIMPLE_REPLY_SIZE);
 /** A connection that holds such memory and has taken nothing for this long loses it to others. */
 export const STALLED_MS = 10_000;
+/** Reads that arrived together are announced if they are at least as many, and each has at most as many bytes. */
+export const MIN_ANNOUNCED_READS = 4;
+export const MAX_ANNOUNCED_READS = 32;
+export const MAX_ANNOUNCED_LENGTH = 32 * 1024;
 /** Bytes that NBD_CMD_CACHE makes the system read at a time. A thread does one at a time for each export. */
 export const PREFETCH_LENGTH = 2 * 1024 * 1024;
 /** Bytes that a thread may read ahead in a millisecond: 1 GiB in a second. */

@@ -1,7 +1,7 @@
 // A disk whose size is not a multiple of a block, for clients that count in blocks: zeros fill the last block.
 
 import { EXTENT_HOLE, NO_LAYER, type ExtentList } from '../lib/extent-list.js';
-import type { Cursor, DataRuns, Disk, FileRange } from '../lib/disk.js';
+import type { Cursor, DataRuns, Disk, FileRange, ReadsTogether } from '../lib/disk.js';
 import type { NbdExport } from './export.js';
 
 /** The unit of disks. The kernel drops the tail of a device whose size is not a multiple of it. */
@@ -45,18 +45,25 @@ export function paddedTo(served: NbdExport, size: number): NbdExport {
 export class PaddedDisk implements Disk {
   readonly size: number;
   readonly isRemote: boolean;
+  readonly together: ReadsTogether | undefined;
   readonly #inner: Disk;
 
   /** @param size bytes of the disk, including the padding */
   constructor(inner: Disk, size: number) {
     this.size = size;
     this.isRemote = inner.isRemote === true;
+    this.together = inner.together;
     this.#inner = inner;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
     const n = this.#within(offset, length);
     return n === 0 ? null : this.#inner.ensure(offset, n);
+  }
+
+  announce(offset: number, length: number): void {
+    const n = this.#within(offset, length);
+    if (n > 0) this.#inner.announce?.(offset, n);
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {

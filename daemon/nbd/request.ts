@@ -50,9 +50,8 @@ export class Request implements ReadRequest {
    * @throws ProtocolError if the magic is wrong
    */
   parse(view: DataView, at: number, extended: boolean): void {
-    const magic = view.getUint32(at);
-    if (magic !== (extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC)) {
-      throw new ProtocolError(`request magic 0x${magic.toString(16)}`);
+    if (!isRequest(view, at, extended)) {
+      throw new ProtocolError(`request magic 0x${view.getUint32(at).toString(16)}`);
     }
     this.flags = view.getUint16(at + 4);
     this.type = view.getUint16(at + 6);
@@ -92,6 +91,11 @@ export class Request implements ReadRequest {
     copy.length = this.length;
     return copy;
   }
+}
+
+/** Whether a header begins as one of a request does. */
+export function isRequest(view: DataView, at: number, extended: boolean): boolean {
+  return view.getUint32(at) === (extended ? NBD_EXTENDED_REQUEST_MAGIC : NBD_REQUEST_MAGIC);
 }
 
 /** Bytes of a request's header. */

@@ -100,6 +100,7 @@ export class Transmission {
     const { requestSize } = commands;
     const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
     let at = start;
+    let announced = at;
     let full = false;
     let steps = 0;
     this.state = 'waiting';
@@ -125,6 +126,7 @@ export class Transmission {
       }
       at += commands.skip(end - at);
       if (this.#mayTake && end - at >= requestSize) {
+        if (at >= announced) announced = commands.announce(view, at, end);
         commands.take(view, at);
         if (commands.isDisconnected) this.#ending = true;
         at += requestSize;

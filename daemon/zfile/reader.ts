@@ -5,13 +5,16 @@ import type { BatchDecoder } from '../codec/batch.js';
 import { OverlaybdError, formatError } from '../errors.js';
 import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
+import type { FileRange, ReadsTogether } from '../lib/disk.js';
 import { BlockCache } from './block-cache.js';
+import { BlocksAhead } from './blocks-ahead.js';
 import { Blocks, type ZfileSpec } from './blocks.js';
 import { Run } from './run.js';
 
 /** Scratch memory of one thread, shared by all its readers: reads never overlap in time. */
 export class ZfileScratch {
   readonly run = new Run();
+  readonly ahead = new BlocksAhead();
   readonly #caches = new Map<number, BlockCache>();
   #readers = 0;
 
@@ -35,11 +38,17 @@ export class ZfileReader implements BlobSource {
   readonly name: string;
   readonly size: number;
   readonly isLocal: boolean;
+  readonly together: ReadsTogether | undefined;
   readonly #source: BlobSource;
   readonly #blocks: Blocks;
   readonly #decoder: BatchDecoder;
   readonly #run: Run;
   readonly #cache: BlockCache;
+  readonly #ahead: BlocksAhead;
+  /** What decodes announced reads; null: nothing does. */
+  readonly #codecAhead: number | null;
+  /** Where an announced range is. */
+  readonly #file: FileRange = { fd: -1, position: 0 };
   /** The reader's name in the cache. */
   readonly #owner: number;
   /** Whether blocks may be decoded in part: what follows the part is then covered by the block's CRC alone. */
@@ -62,6 +71,9 @@ export class ZfileReader implements BlobSource {
     this.#cache = scratch.cacheOf(spec.blockSize);
     this.#owner = scratch.newOwner();
     this.#mayStop = decoder.canDecodeBegin && spec.verify;
+    this.#ahead = scratch.ahead;
+    this.#codecAhead = decoder.codecAhead;
+    if (this.#codecAhead !== null) this.together = scratch.ahead;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -80,6 +92,41 @@ export class ZfileReader implements BlobSource {
     if (length === 0) return Promise.resolve();
     const begin = this.#storedBegin(offset);
     return this.#source.prefetch(begin, this.#storedEnd(offset + length) - begin);
+  }
+
+  /** Reads the stored blocks of a short range, for two cores to decode them. */
+  announce(offset: number, length: number): void {
+    const codec = this.#codecAhead;
+    if (codec === null || length === 0 || offset + length > this.size) return;
+    const blocks = this.#blocks;
+    const ahead = this.#ahead;
+    const first = blocks.blockOf(offset);
+    const end = blocks.blockOf(offset + length - 1) + 1;
+    // A client that reads on finds the head of the range in the cache.
+    if (this.#cache.has(this.#owner, first) || ahead.endsWith(this.#owner, first)) return;
+    const run = this.#run;
+    run.plan(blocks, first, end);
+    const { begin, stored, count, batch } = run;
+    if (count < end - first || !ahead.hasRoom(stored, count, blocks.blockSize)) return;
+    if (!this.#find(begin, stored)) return;
+    const size = blocks.sizeOf(end - 1);
+    const wanted = this.#mayStop ? offset + length - blocks.beginOf(end - 1) : size;
+    ahead.add(codec, this.#owner, first, count, batch, size, wanted, this.#file);
+  }
+
+  /** Finds the stored bytes of an announced range in a file, or reads them. @returns false if they are not at hand */
+  #find(begin: number, stored: number): boolean {
+    const file = this.#file;
+    // A cache has to know what is read.
+    if (this.isLocal && this.#source.locate?.(begin, stored, file)) return true;
+    file.fd = -1;
+    file.position = 0;
+    try {
+      return this.#source.read(begin, stored, this.#ahead.stored, this.#ahead.storedAt);
+    } catch {
+      // The read itself will say it.
+      return false;
+    }
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number): boolean {
@@ -111,6 +158,7 @@ export class ZfileReader implements BlobSource {
 
   #readAll(offset: number, length: number, dst: Uint8Array, at: number): boolean {
     const end = offset + length;
+    if (this.#codecAhead !== null && this.#takeAhead(offset, end, dst, at)) return true;
     let here = offset;
     let out = at;
     this.#isReadOn = length > 0 && this.#cache.has(this.#owner, this.#blocks.blockOf(offset));
@@ -131,6 +179,28 @@ export class ZfileReader implements BlobSource {
   /** Where the stored block ends that holds the last plain byte before `end`. */
   #storedEnd(end: number): number {
     return this.#blocks.storedAt(this.#blocks.blockOf(end - 1) + 1);
+  }
+
+  /** @returns whether the range was announced and is decoded: then it has been copied */
+  #takeAhead(at: number, end: number, dst: Uint8Array, to: number): boolean {
+    const codec = this.#codecAhead;
+    if (codec === null || end === at) return false;
+    const blocks = this.#blocks;
+    const ahead = this.#ahead;
+    const first = blocks.blockOf(at);
+    const last = blocks.blockOf(end - 1);
+    const wanted = end - blocks.beginOf(last);
+    const place = ahead.take(this.#owner, first, last - first + 1, wanted);
+    if (place < 0) return false;
+    const { plain } = ahead;
+    const begin = place - blocks.beginOf(first);
+    dst.set(plain.subarray(begin + at, begin + end), to);
+    // If the next read begins in the last block, the client reads on.
+    if (end < blocks.endOf(last)) {
+      this.#cache.place(this.#owner, last);
+      this.#cache.keep(this.#owner, last, 0);
+    }
+    return true;
   }
 
   /** @returns how many bytes from `at` on a kept block gave; 0 when it is not kept */

@@ -38,6 +38,7 @@ NAPI_MODULE_INIT() {
     const Napi::Object codecs = AddPart(env, exports, "codecs");
     ExportCodecs(codecs);
     ExportDecodeJobs(codecs);
+    ExportDecodeAhead(AddPart(env, exports, "ahead"));
     ExportPoll(AddPart(env, exports, "poll"));
     ExportNetlink(AddPart(env, exports, "netlink"));
     ExportIoctl(AddPart(env, exports, "ioctl"));

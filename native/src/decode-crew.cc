@@ -1,11 +1,10 @@
 // Decodes long runs of blocks on two cores. See decode-crew.h.
 #include "decode-crew.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
-#include <system_error>
+
+#include "decoding-threads.h"
+#include "helper-thread.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -16,24 +15,10 @@ constexpr size_t kMinBlocks = 4;
 // Bytes that a thread decodes before it takes the next piece; 16 KiB of zstd take about 25 us.
 constexpr size_t kPieceBytes = 16 * 1024;
 
-// Threads of this process that decode long runs now: if all cores do that, helpers would only
-// compete with them.
-std::atomic<unsigned> decoding{0};
-
 struct Outcome {
   // The index of the first bad block.
   size_t block = SIZE_MAX;
   int64_t result = kAllDecoded;
-};
-
-class Decoding {
- public:
-  Decoding() : others_(decoding.fetch_add(1, std::memory_order_relaxed)) {}
-  ~Decoding() { decoding.fetch_sub(1, std::memory_order_relaxed); }
-  unsigned others() const { return others_; }
-
- private:
-  const unsigned others_;
 };
 
 }  // namespace
@@ -77,12 +62,11 @@ DecodeCrew::~DecodeCrew() {
 }
 
 int64_t DecodeCrew::Decode(BlockCodec* codec, const BlockRun& run) {
+  const DecodingThread now;
   if (run.count < kMinBlocks || run.count * run.block_size < kMinBytes) {
     return DecodeBlocks(codec, run);
   }
-  const Decoding now;
-  static const unsigned cores = std::thread::hardware_concurrency();
-  if (now.others() + 1 >= cores || !Prepare()) return DecodeBlocks(codec, run);
+  if (!DecodingThread::IsCoreFree() || !Prepare()) return DecodeBlocks(codec, run);
 
   Job job{run, std::max<size_t>(1, kPieceBytes / run.block_size)};
   {
@@ -106,17 +90,7 @@ bool DecodeCrew::Prepare() {
   if (helpers_codec_ == nullptr) helpers_codec_ = MakeBlockCodec(kind_);
   if (helpers_codec_ == nullptr) return false;
   if (helper_.joinable()) return true;
-  // Node.js has a thread for signals.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    helper_ = std::thread(&DecodeCrew::Help, this);
-  } catch (const std::system_error&) {
-    cannot_ = true;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  cannot_ = !StartHelper(&helper_, [this] { Help(); });
   return !cannot_;
 }
 
@@ -130,7 +104,7 @@ void DecodeCrew::Help() {
     helping_ = true;
     lock.unlock();
     {
-      const Decoding now;
+      const DecodingThread now;
       job.helped = job.Work(helpers_codec_.get());
     }
     lock.lock();

@@ -17,6 +17,7 @@ void ExportFilePipes(Napi::Object file_pipes);
 void ExportCrc32c(Napi::Object crc32c);
 void ExportCodecs(Napi::Object codecs);
 void ExportDecodeJobs(Napi::Object codecs);
+void ExportDecodeAhead(Napi::Object ahead);
 void ExportPoll(Napi::Object poll);
 void ExportNetlink(Napi::Object netlink);
 void ExportIoctl(Napi::Object ioctl);

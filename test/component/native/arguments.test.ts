@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { addon } from '../../../daemon/native/addon.js';
 import { CODEC_LZ4, codecs } from '../../../daemon/native/block-decoder.js';
+import { decodeAhead } from '../../../daemon/native/decode-ahead.js';
 import { crc32c } from '../../../daemon/native/crc32c.js';
 import { MAX_DESCRIPTORS, descriptors } from '../../../daemon/native/descriptors.js';
 import { files } from '../../../daemon/native/file.js';
@@ -23,6 +24,7 @@ const buffer = Buffer.alloc(16);
 const bounds = Uint32Array.of(0, 8, 16);
 const noSuch = Int32Array.of(NO_SUCH_FD);
 const ended = (): void => {};
+decodeAhead.open();
 
 /** A valid call of each function, with the kind of each argument. */
 const calls: Record<string, { args: unknown[]; kinds: string }> = {
@@ -119,6 +121,11 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'crc32c.crc32cVerifyBlocks': { args: [buffer, 0, bounds, 1, 0], kinds: 'b n u n n' },
   'poll.spin': { args: [0], kinds: 'n' },
   'codecs.version': { args: [CODEC_LZ4], kinds: 'n' },
+  'ahead.add': {
+    args: [CODEC_LZ4, 0, bounds, 1, 0, 8, 8, 8, 4, 0, -1, 0],
+    kinds: 'n n u n n n n n n n m n',
+  },
+  'ahead.finish': { args: [0], kinds: 'n' },
   'codecs.canDecodeBegin': { args: [CODEC_LZ4], kinds: 'n' },
   'codecs.decodeBlocks': {
     args: [CODEC_LZ4, buffer, 0, bounds, 0, 1, Buffer.alloc(8), 0, 8, 8, 8, 4, 0],
@@ -165,6 +172,9 @@ function wrongOnes(kind: string | undefined): { types: unknown[]; ranges: unknow
 await t.test('every function of the addon is in the list above', async (test) => {
   const without = [
     'poll.Poll',
+    'ahead.open',
+    'ahead.begin',
+    'ahead.wake',
     'sockets.pair',
     'inflaters.open',
     'zstdStreams.open',

@@ -2,6 +2,7 @@
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
+import type { ReadsTogether } from '../../../daemon/lib/disk.js';
 import { LsmtDisk } from '../../../daemon/image/lsmt-disk.js';
 import { RawDisk } from '../../../daemon/image/raw-disk.js';
 import { ZEROED } from '../../../daemon/lsmt/entry-log.js';
@@ -21,6 +22,8 @@ class ScriptedSource implements BlobSource {
   readonly loaded: Range[] = [];
   readonly prefetched: Range[] = [];
   readonly reads: Range[] = [];
+  readonly announced: Range[] = [];
+  readonly together: ReadsTogether = { begin: () => true, end: () => undefined };
   waits = false;
   fails = false;
   fetch: Promise<void> | null = null;
@@ -41,6 +44,10 @@ class ScriptedSource implements BlobSource {
     if (this.waits) return false;
     dst.fill(this.#fill, at, at + length);
     return true;
+  }
+
+  announce(offset: number, length: number): void {
+    this.announced.push([offset, length]);
   }
 
   async load(offset: number, length: number): Promise<void> {
@@ -89,6 +96,24 @@ await test('one read across holes, layers and zeroed ranges', (t) => {
     [8 * SECTOR, 10 * SECTOR],
   ]);
   t.same(top.reads, [[50 * SECTOR, 2 * SECTOR]]);
+  t.end();
+});
+
+await test('a read is announced to the layers that have its bytes', (t) => {
+  const { device, bottom, top } = deviceOf();
+  t.equal(device.together, bottom.together);
+  device.announce(5 * SECTOR + 7, 20 * SECTOR);
+  t.same(bottom.announced, [
+    [101 * SECTOR + 7, 3 * SECTOR - 7],
+    [8 * SECTOR, 5 * SECTOR + 7],
+  ]);
+  t.same(top.announced, [[50 * SECTOR, 2 * SECTOR]]);
+  for (const at of [0, 3, 8, 12, 19, 30, 39]) device.announce(at * SECTOR, SECTOR);
+  t.equal(bottom.announced.length + top.announced.length, 3, 'holes and zeros');
+  device.announce(39 * SECTOR, 0);
+  const [reads, ensured] = [bottom.reads.length + top.reads.length, bottom.ensured.length];
+  t.same([reads, ensured], [0, 0]);
+  t.equal(new LsmtDisk(indexOf([], 10 * SECTOR), []).together, undefined);
   t.end();
 });
 

@@ -59,6 +59,23 @@ await test('a partition of a raw disk has its bytes, holes and places', async (t
   t.same([...extents.kinds.subarray(0, extents.count)], [EXTENT_DATA, EXTENT_HOLE]);
 });
 
+await test('reads are announced to the disk of a partition, if it wants that', (t) => {
+  const spec = { kind: 'file', name: 'disk', fd: 0, base: 0, size: 1000 } as const;
+  const raw = new RawDisk(new FileSource(spec));
+  t.equal(new PartitionDisk(raw, 100, 800).together, undefined);
+  const announced: number[][] = [];
+  const together = { begin: () => true, end: () => undefined };
+  const disk = Object.assign(raw, {
+    together,
+    announce: (...range: number[]) => void announced.push(range),
+  });
+  const part = new PartitionDisk(disk, 100, 800);
+  t.equal(part.together, together);
+  part.announce(7, 9);
+  t.same(announced, [[107, 9]]);
+  t.end();
+});
+
 await test('a partition outside its disk is a bug', (t) => {
   const spec = { kind: 'file', name: 'disk', fd: 0, base: 0, size: 1000 } as const;
   const disk = new RawDisk(new FileSource(spec));

@@ -119,6 +119,26 @@ await t.test('an extent list that becomes full ends before the padding', (test) 
   test.end();
 });
 
+await t.test('of reads that are announced, the image hears of its own bytes only', (test) => {
+  const announced: number[][] = [];
+  const together = { begin: () => true, end: () => undefined };
+  const fake = Object.assign(new FakeExport(SIZE), {
+    together,
+    announce: (...range: number[]) => void announced.push(range),
+  });
+  const padded = new PaddedDisk(fake, PADDED);
+  test.equal(padded.together, together);
+  padded.announce(2560, 512);
+  padded.announce(SIZE, PADDED - SIZE);
+  padded.announce(0, 512);
+  test.same(announced, [
+    [2560, SIZE - 2560],
+    [0, 512],
+  ]);
+  test.equal(new PaddedDisk(new FakeExport(SIZE), PADDED).together, undefined);
+  test.end();
+});
+
 await t.test('a failed read of the last sector has the offset of the image', async (test) => {
   const fake = new FakeExport(SIZE);
   fake.onRead = ({ offset }) => {

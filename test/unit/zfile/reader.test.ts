@@ -27,6 +27,7 @@ async function open(raw: Buffer, options: ZfileOptions): Promise<Opened> {
   const decoded: Opened['decoded'] = [];
   const inner = createDecoder(spec.algorithm);
   const decoder: BatchDecoder = {
+    codecAhead: inner.codecAhead,
     canDecodeBegin: inner.canDecodeBegin,
     decode: (...args) => {
       decoded.push([args[2], args[6]]);
