@@ -39,7 +39,8 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
     })
     .option('wait', {
       alias: 'w',
-      describe: 'seconds in which to try again while the daemon, image or device is not available',
+      describe:
+        'try again for this many seconds while the daemon, image or device is not available',
       type: 'number',
       requiresArg: true,
     })

@@ -29,7 +29,10 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
     .positional('digest', { describe: 'of rm: sha256:HEX', type: 'string', array: true })
     .option('json', { describe: 'of ls and verify: print JSON', type: 'boolean' })
     .example('$0 cache ls', 'list the blobs of the cache')
-    .example('$0 cache gc --cache-size 20G', 'remove what has not been used until 20 GiB are left')
+    .example(
+      '$0 cache gc --cache-size 20G',
+      'remove what was used longest ago until 20 GiB are left',
+    )
     .example('$0 cache verify', 'check the chunks of all blobs');
 }
 

@@ -139,7 +139,7 @@ function internalsOf(parser: Argv<object>): Internals {
 
 function describeAll(parser: Argv): void {
   parser
-    .usage('$0 <command>\n\nServes OverlayBD images as read-only NBD exports.')
+    .usage('$0 <command>\n\nServes OverlayBD and other container images as read-only NBD exports.')
     .demandCommand(1, 'Name a command.')
     .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.');
 }

@@ -84,7 +84,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'umount <dir>',
-    describe: 'end a mount of `mount`, and detach its device',
+    describe: 'unmount what `mount` has mounted, and detach its device',
     load: () => import('./umount.js'),
   },
   {

@@ -42,8 +42,8 @@ export function builder(yargs: Argv): Argv<ExportsArguments> {
     .option('json', { describe: 'of ls: print JSON', type: 'boolean' })
     .example('$0 exports', 'list the exports of the running daemon')
     .example('$0 exports add web registry.example/web:1', 'serve one more image')
-    .example('$0 exports rm web', 'serve it no longer')
-    .epilogue('The daemon keeps what was added until it is removed or the system starts anew.');
+    .example('$0 exports rm web', 'stop serving it')
+    .epilogue('The daemon keeps what you add until you remove it or the system restarts.');
 }
 
 /** @returns the exit code */

@@ -19,16 +19,20 @@ export interface LsArguments extends InsideArguments {
 
 export function builder(yargs: Argv): Argv<LsArguments> {
   return insideOptions(yargs, 'ls base.tar app.tar -- /etc')
-    .option('all', { alias: 'a', describe: 'names that begin with a dot, too', type: 'boolean' })
-    .option('long', {
-      alias: 'l',
-      describe: 'mode, links, owner, group, size and time (UTC)',
+    .option('all', {
+      alias: 'a',
+      describe: 'list names that begin with a dot, too',
       type: 'boolean',
     })
-    .option('recursive', { alias: 'R', describe: 'the folders below, too', type: 'boolean' })
+    .option('long', {
+      alias: 'l',
+      describe: 'show mode, links, owner, group, size and time (UTC)',
+      type: 'boolean',
+    })
+    .option('recursive', { alias: 'R', describe: 'list the folders below, too', type: 'boolean' })
     .option('directory', {
       alias: 'd',
-      describe: 'a folder itself, and not what is in it',
+      describe: 'list a folder itself, and not what is in it',
       type: 'boolean',
     })
     .option('json', { describe: 'print one JSON object instead of text', type: 'boolean' })

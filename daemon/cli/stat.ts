@@ -17,7 +17,7 @@ export function builder(yargs: Argv): Argv<StatArguments> {
   return insideOptions(yargs, 'stat base.tar app.tar -- /etc/passwd')
     .option('follow', {
       alias: 'L',
-      describe: 'what a symlink leads to, and not the symlink',
+      describe: 'show what a symlink leads to, and not the symlink',
       type: 'boolean',
     })
     .option('json', { describe: 'print one JSON object instead of text', type: 'boolean' })

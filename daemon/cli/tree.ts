@@ -18,10 +18,14 @@ export interface TreeArguments extends InsideArguments {
 
 export function builder(yargs: Argv): Argv<TreeArguments> {
   return insideOptions(yargs, 'tree base.tar app.tar -- /etc')
-    .option('all', { alias: 'a', describe: 'names that begin with a dot, too', type: 'boolean' })
+    .option('all', {
+      alias: 'a',
+      describe: 'show names that begin with a dot, too',
+      type: 'boolean',
+    })
     .option('level', {
       alias: 'L',
-      describe: 'this many levels of folders [default: all]',
+      describe: 'show this many levels of folders [default: all]',
       type: 'number',
       requiresArg: true,
     })

@@ -1,5 +1,5 @@
 // The exports that were added while a daemon ran. They are kept beside those of the configuration, in a file of the
-// state folder: through a reload, an upgrade, an end and a kill -9, until they are removed or the system starts anew.
+// state folder: through a reload, an upgrade, an end and a kill -9, until they are removed or the system restarts.
 
 import { existsSync } from 'node:fs';
 import { readStateFile, replaceStateFile } from '../devices/state-file.js';

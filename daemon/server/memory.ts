@@ -22,7 +22,7 @@ export function protectMemory(
   if (locked < 0) {
     throw new OverlaybdError(
       'PERMISSION',
-      `--lock-memory: ${errnoText(-locked)}: raise the limit (LimitMEMLOCK=256M in the unit, or ulimit -l)`,
+      `--lock-memory: ${errnoText(-locked)}: raise the limit (LimitMEMLOCK=128M in the unit, or ulimit -l)`,
     );
   }
   log.log('info', `locked ${locked} bytes of program and libraries in memory`);

@@ -100,7 +100,7 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
       ...list,
       describe: 'HOST=URL: ask this mirror before that registry; repeatable',
     })
-    .option('p2p', { ...text, describe: 'URL of a P2P agent, put before each URL of a blob' })
+    .option('p2p', { ...text, describe: 'URL of a P2P agent; it is put before each URL of a blob' })
     .option('platform', { ...text, describe: 'OS/ARCH[/VARIANT] [default: this machine]' })
     .option('pull', {
       choices: PULL_POLICIES,
@@ -115,7 +115,7 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
     .option('cache-dir', {
       ...text,
       describe:
-        'folder of the cache [default: of the unit, else below the cache folder of the user]',
+        'folder of the cache [default: that of the unit, else one below the cache folder of the user]',
     })
     .option('cache-size', {
       ...text,

@@ -19,7 +19,7 @@ export function tlsOptions<T>(yargs: Argv<T>): Argv<T & TlsArguments> {
     .option('tls', {
       choices: TLS_MODES,
       describe:
-        'TLS for clients that ask for it, or for all [default: require with files, else off]',
+        'on: clients may use TLS; require: all must [default: require if there are files, else off]',
     })
     .option('tls-cert', { ...file, describe: 'certificate chain of the server (PEM)' })
     .option('tls-key', { ...file, describe: 'private key of the server (PEM)' })
