@@ -19,7 +19,7 @@ export function socketCases(): HostCase[] {
         const follow = (title: string): void => {
           must(check, `follows ${title}`, guideScript('systemd.md', title));
         };
-        follow('To sockets of systemd');
+        follow('How to change to sockets of systemd');
         check.match(sh(OWNERS).stdout, /"systemd"/, 'systemd has the socket');
         must(
           check,
@@ -32,7 +32,7 @@ export function socketCases(): HostCase[] {
           'clients wait for a restart',
           'systemctl restart --no-block overlaybd-nbd; nbdinfo --size "nbd+unix:///web?socket=/run/overlaybd-nbd.sock"',
         );
-        follow('And back');
+        follow('How to change back');
         must(
           check,
           'the daemon listens itself',
