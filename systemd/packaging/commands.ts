@@ -34,10 +34,13 @@ export async function commandFacts(): Promise<CommandFacts[]> {
   for (const { usage, describe, load } of COMMANDS) {
     const command = await load();
     const parser = command.builder(yargs([]).help(false).version(false).detectLocale(false));
+    const name = usage.split(' ', 1)[0] ?? '';
+    // yargs takes no word after repeated ones, so the texts of mount and cp end with their true usage.
+    const [what = describe, words] = describe.split(`: ${name} `);
     facts.push({
-      name: usage.split(' ', 1)[0] ?? '',
-      usage,
-      describe,
+      name,
+      usage: words === undefined ? usage : `${name} ${words}`,
+      describe: what,
       options: await options(parser),
     });
   }

@@ -36,6 +36,12 @@ await t.test('there is a page for each command, and one for daemon.json', async 
   }
   test.match(serve, '.TP\n\\fB\\-s\\fR, \\fB\\-\\-stdio\\fR\n');
 
+  const cp = commands.find(({ name }) => name === 'cp');
+  test.match(cp, {
+    usage: 'cp <image> <path..> <dest>',
+    describe: /^copy files and folders of an image$/,
+  });
+
   if (!requireTool(test, 'man')) return;
   const folder = test.testdir();
   for (const [name, page] of pages) {
