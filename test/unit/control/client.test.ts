@@ -12,6 +12,7 @@ import { ControlServer } from '../../../daemon/control/server.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
+import { until } from '../../support/until.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import type { AttachRequest } from '../../../daemon/control/requests.js';
 
@@ -76,14 +77,16 @@ await test('errors reach the client with code and message', async (t) => {
 
 await test('a server that closes answers running requests', async (t) => {
   const path = join(shortFolder(t), 'control.sock');
+  let isAsked = false;
   const server = new ControlServer(sockets.listenUnix(path, 10), {
     status: async () => {
+      isAsked = true;
       await pause(100);
       return STATUS;
     },
   } as ControlHandlers);
   const asked = new ControlClient(path).status();
-  await pause(40);
+  await until(() => isAsked);
   server.close();
   t.same(await asked, STATUS);
   await t.rejects(new ControlClient(path).status(), { code: 'NO_DAEMON' });
