@@ -6,13 +6,15 @@ const MOST_MS = 120_000;
 /**
  * Tries with a limit four times as long, until an attempt could be made.
  * @param attempt returns false if the limit passed too early for it
+ * @returns what the attempt that could be made returned
  */
-export async function withLongerLimits(
+export async function withLongerLimits<T>(
   firstMs: number,
-  attempt: (ms: number) => Promise<boolean>,
-): Promise<void> {
+  attempt: (ms: number) => Promise<T | false>,
+): Promise<T> {
   for (let ms = firstMs; ms <= MOST_MS; ms *= 4) {
-    if (await attempt(ms)) return;
+    const made = await attempt(ms);
+    if (made !== false) return made;
   }
   throw new Error(`the limit passed too early, also one of ${MOST_MS / 1000} s`);
 }
