@@ -1,12 +1,13 @@
-// What the plain archives of an attached device were: kept beside its record, and compared if they are other files when a
-// daemon finds the device again. Somebody may have copied them, or changed them.
+// What the layers of an attached device were that are files of this machine: kept beside its record, and compared if they are other
+// files when a daemon finds the device again. Somebody may have copied them, or changed them.
 
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
-import { contentDigests, plainContents } from '../image/plain-contents.js';
+import { contentDigests, plainContents, plainIdentities } from '../image/plain-contents.js';
+import { contentMarks } from '../image/recorded-tree.js';
 import { devicePath } from '../kernel/device-path.js';
 import { strictObject, stringOf } from '../lib/schema.js';
 import { Turns } from '../lib/turns.js';
@@ -26,8 +27,10 @@ const contentsSchema = strictObject({
   version: v.literal(1),
   /** A hash of what the system says of the files: device, inode, size and time of the last change of their bytes. */
   identity: digest,
-  /** SHA-256 of each, in the order of the disk; null: they are still being computed. */
+  /** SHA-256 of each plain one, in the order of the disk; null: they are still being computed. */
   digests: v.nullable(v.array(digest)),
+  /** SHA-256 of the digests in the tables of compressed ones, in the order of the disk. Older daemons did not keep it. */
+  tables: v.optional(digest),
 });
 
 type Contents = v.InferOutput<typeof contentsSchema>;
@@ -39,28 +42,38 @@ const refused = new Map<string, { readonly identity: string; readonly error: Ove
 const turns = new Turns();
 
 /**
- * Notes which files the archives of a device are, and has their digests computed in the background.
+ * Notes which files the layers of a device are, and has the digests of plain ones computed in the background.
  * The device is served all the same if that fails.
+ * @returns once a change of these files would be noticed; never rejects
  */
-export function keepContents(
+export async function keepContents(
   record: DeviceRecord,
   held: HeldImage,
   environment: ContentsEnvironment,
-): void {
+): Promise<void> {
   const { image } = held;
-  if (plainContents(image.disk).length === 0) return;
+  const isPlain = plainContents(image.disk).length > 0;
+  const tables = tablesOf(held);
+  if (!isPlain && tables === undefined) return;
   const path = environment.records.contentsPath(record.id);
   try {
-    if ((readIfThere(path)?.digests ?? null) !== null) return;
-    const begun: Contents = { version: 1, identity: identityOf(held), digests: null };
+    const kept = readIfThere(path);
+    const digests = kept?.digests ?? (isPlain ? null : []);
+    if (kept?.digests && kept.tables === tables) return;
+    const begun: Contents = { version: 1, identity: identityOf(held), digests, tables };
     write(path, begun);
+    if (digests) return;
+    const was = await plainIdentities(image);
     void turns
       .run(async () => {
         if (!readIfThere(path)) return;
-        const digests = await contentDigests(image, PAUSE_MS).catch(warn(record, environment));
+        const computed = await contentDigests(image, PAUSE_MS);
+        if (!computed) return;
+        const is = await plainIdentities(image);
+        if (was === null || is === null) return;
+        if (was !== is) throw new OverlaybdError('BAD_FORMAT', 'a file changed while it was read');
         // The device may be gone, and its files with it.
-        if (digests && !image.closed().aborted && readIfThere(path))
-          write(path, { ...begun, digests });
+        if (readIfThere(path)) write(path, { ...begun, digests: computed });
       })
       .catch(warn(record, environment));
   } catch (error) {
@@ -69,7 +82,8 @@ export function keepContents(
 }
 
 /**
- * Checks that the archives of a device are what they were: the very same files, or files with the same bytes.
+ * Checks that the layers of a device are what they were: the very same files, or files with the same bytes. Of compressed layers
+ * the digests of their pieces are compared: reads are checked against them.
  * @throws OverlaybdError BAD_FORMAT if that is not so, or cannot be told; and what reading throws
  */
 export async function checkContents(
@@ -78,11 +92,19 @@ export async function checkContents(
   { records }: ContentsEnvironment,
 ): Promise<void> {
   const files = plainContents(held.image.disk);
-  if (files.length === 0) return;
+  const tables = tablesOf(held);
+  if (files.length === 0 && tables === undefined) return;
   const path = records.contentsPath(id);
   const kept = readIfThere(path);
   const identity = identityOf(held);
   if (kept?.identity === identity) return;
+  if (kept?.tables !== undefined && kept.tables !== tables) {
+    throw misfit('its layers are other files, with other digests of their pieces');
+  }
+  if (files.length === 0) {
+    if (kept) write(path, { version: 1, identity, digests: [], tables });
+    return;
+  }
   const names = files.map(({ name }) => name).join(', ');
   if (!kept?.digests) {
     const what = kept ? 'other files than before' : 'they may be other files than before';
@@ -106,11 +128,18 @@ export async function checkContents(
     throw error;
   }
   refused.delete(path);
-  write(path, { version: 1, identity, digests: got });
+  write(path, { version: 1, identity, digests: got, tables });
 }
 
 function misfit(text: string): OverlaybdError {
   return new OverlaybdError('BAD_FORMAT', text);
+}
+
+/** @returns undefined if no layer has such a table */
+function tablesOf({ image }: HeldImage): string | undefined {
+  const marks = contentMarks(image.disk);
+  if (marks.every((each) => each === '')) return undefined;
+  return createHash('sha256').update(marks.join(' ')).digest('hex');
 }
 
 function identityOf({ image }: HeldImage): string {

@@ -99,7 +99,7 @@ export class DeviceRecovery {
       const { keepMetadata, Replays } = await import('./replay.js');
       const { checkContents, keepContents } = await import('./contents.js');
       await checkContents(record, held, environment);
-      keepContents(record, held, environment);
+      await keepContents(record, held, environment);
       if (isImageOf(held, record)) await keepMetadata(record, held, environment);
       else image = await (this.#replays ??= new Replays(environment)).replayed(record, held);
     }

@@ -1,22 +1,54 @@
-// What the plain archives on this machine were that an image is made of. Nothing in them says whether their contents are the
-// same: so a digest of all their bytes is taken, which tells a copy from another archive with equal headers.
+// What the plain archives on this machine were that an image is made of, and layers whose pieces have no digests. Nothing in them
+// says whether their contents are the same: so a digest of all their bytes is taken, which tells a copy from another archive with
+// equal headers.
 
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { closeFile, openPath } from '../blob/file-jobs.js';
 import { readInto } from '../blob/source.js';
 import type { OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
-import type { DiskSpec, SourceSpec } from './spec.js';
+import { contentMarks } from './recorded-tree.js';
+import { fileOf, type DiskSpec, type SourceSpec } from './spec.js';
 
 /** Bytes that are read and hashed between two turns of other work: a millisecond. */
 const STEP = 1 << 20;
 
 type PlainSpec = Extract<SourceSpec, { kind: 'file' | 'slice' }>;
 
-/** The content sources of an image of files that are files, or parts of them, as they are. */
+/**
+ * The content sources of an image of files that are files, or parts of them, as they are; and the files of those that have pieces
+ * without digests.
+ */
 export function plainContents(disk: DiskSpec): readonly PlainSpec[] {
   if (disk.kind !== 'lsmt' || disk.layers[0]?.kind !== 'memory') return [];
-  return disk.layers.filter(isPlain);
+  const marks = contentMarks(disk);
+  return disk.layers.slice(1).flatMap((spec, i) => {
+    if (isPlain(spec)) return spec;
+    return spec.kind === 'pieces' && marks[i] === '' ? (fileOf(spec) ?? []) : [];
+  });
+}
+
+/**
+ * What the system says of the files that {@link plainContents} names: device, inode, size, time of the last change.
+ * @returns null if the image is closed
+ * @throws OverlaybdError if one cannot be asked
+ */
+export async function plainIdentities({
+  disk,
+  closed,
+}: Pick<OpenImage, 'disk' | 'closed'>): Promise<string | null> {
+  const identities: string[] = [];
+  for (const spec of plainContents(disk)) {
+    const file = fileOf(spec);
+    // oxlint-disable-next-line no-await-in-loop
+    const { fd, identity } = await openPath(`/proc/self/fd/${file?.fd}`);
+    closeFile(fd);
+    // Its descriptors may be those of other files from then on.
+    if (closed().aborted) return null;
+    identities.push(identity);
+  }
+  return identities.join(' ');
 }
 
 function isPlain(spec: SourceSpec): spec is PlainSpec {

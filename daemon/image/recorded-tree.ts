@@ -178,6 +178,17 @@ async function recordedSources(specs: readonly SourceSpec[]): Promise<RecordedSo
   return sources;
 }
 
+/**
+ * For each content source of an image of files that has a table with digests: a hash of all of them, which other bytes would not
+ * have. '' for other sources: nothing in them says what their bytes are.
+ */
+export function contentMarks(disk: DiskSpec): readonly string[] {
+  const contents = partsOf(disk)?.contents ?? [];
+  return contents.map((spec) =>
+    spec.kind === 'objects' ? objectPlaces(spec.table) : contentOf(spec),
+  );
+}
+
 /** Of compressed layers each span, frame, piece or chunk has its digest. */
 function contentOf(spec: SourceSpec): string {
   if (spec.kind !== 'pieces') return '';

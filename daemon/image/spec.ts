@@ -70,7 +70,7 @@ export function cachedOf(spec: SourceSpec): CachedSpec | null {
   return null;
 }
 
-/** The file that a source is read from in the end; null if there is none. @internal for its unit test */
+/** The file that a source is read from in the end; null if there is none. */
 export function fileOf(spec: SourceSpec): FileSourceSpec | null {
   for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
     if (at.kind === 'file') return at;

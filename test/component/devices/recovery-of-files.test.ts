@@ -1,6 +1,8 @@
 // Devices of images of files after the daemon died: opened as they were, or not served. Against a fake kernel.
 import {
+  closeSync,
   copyFileSync,
+  openSync,
   readFileSync,
   readdirSync,
   renameSync,
@@ -8,8 +10,10 @@ import {
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import { readMetadataFile, writeMetadataFile } from '../../../daemon/devices/metadata-file.js';
 import { DeviceRecords } from '../../../daemon/devices/record.js';
@@ -17,6 +21,7 @@ import { sha256 } from '../../support/registry/image-place.js';
 import { readErofs, type ErofsImage } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';
 import { rewriteAsOther } from '../../support/other-layout.js';
+import { writeEstargz } from '../../support/estargz-writer.js';
 import { writeUstar, type TarFile } from '../../support/ustar.js';
 import { makeWorld, until } from './device-world.js';
 
@@ -280,4 +285,78 @@ await test('a plain archive that is another file before its digest was computed'
   t.match(second.log, [
     /layer\.tar: other files than before, and the digests of the former were not/,
   ]);
+});
+
+await test('a compressed layer that is another file must have the same digests of pieces', async (t) => {
+  const { folder, live, records } = makeWorld(t);
+  // The fingerprint has the size, the head and the tail. Bytes that gzip stores as they are.
+  const tar = writeUstar([fileOf('head', 30_000), fileOf('a', 60_000), fileOf('tail', 30_000)]);
+  const end = gzipSync(writeUstar([fileOf('z', 9000)]), { level: 0 });
+  const layerOf = (bytes: Buffer): Buffer =>
+    Buffer.concat([gzipSync(bytes.subarray(0, -1024), { level: 0 }), end]);
+  const layer = join(folder, 'layer.tar.gz');
+  writeFileSync(layer, layerOf(tar));
+  const first = await live();
+  await first.manager.attach({ image: [layer], connections: 1 });
+  await first.die();
+
+  const other = Buffer.from(tar);
+  other[60_000] = 1;
+  t.equal(layerOf(other).length, layerOf(tar).length);
+  writeFileSync(`${layer}.new`, layerOf(other));
+  renameSync(`${layer}.new`, layer);
+  const second = await live();
+  await second.manager.recover();
+  t.match(await second.manager.status(), [{ state: 'failed' }]);
+  t.match(second.log, [
+    /layer\.tar\.gz is not the image with which it was attached: its layers are other files, with other digests of their pieces/,
+  ]);
+  const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
+  const before = readFileSync(path, 'utf8');
+  writeFileSync(`${layer}.new`, layerOf(tar));
+  renameSync(`${layer}.new`, layer);
+  await until(() => readFileSync(path, 'utf8') !== before);
+  await second.die();
+  const third = await live();
+  await third.manager.recover();
+  t.same(await third.manager.repairAll(60_000), []);
+});
+
+await test('a device of a daemon that kept no digests of compressed layers', async (t) => {
+  const { folder, live, records } = makeWorld(t);
+  const layer = join(folder, 'layer.esgz');
+  const files = [{ entry: { name: 'a', type: 'reg' }, bytes: Buffer.alloc(9000, 'a') }];
+  writeFileSync(layer, writeEstargz(files, { form: 'eStargz' }).blob);
+  const first = await live();
+  await first.manager.attach({ image: [layer], connections: 1 });
+  const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
+  const { tables } = JSON.parse(readFileSync(path, 'utf8')) as { tables: string };
+  await first.die();
+  rmSync(path);
+  copyFileSync(layer, `${layer}.copy`);
+  renameSync(`${layer}.copy`, layer);
+  const second = await live();
+  await second.manager.recover();
+  t.same(await second.manager.repairAll(60_000), []);
+  t.match(JSON.parse(readFileSync(path, 'utf8')), { digests: [], tables });
+});
+
+await test('a plain archive that changes before all of it is hashed', async (t) => {
+  const { folder, image, live, records } = makeWorld(t);
+  const layer = join(folder, 'layer.tar');
+  // At least half a second of pauses.
+  writeFileSync(layer, writeUstar([fileOf('a', 100_000_000)]));
+  const first = await live();
+  // Threads have started then.
+  await first.manager.attach({ image: [image], connections: 1 });
+  await first.manager.attach({ image: [layer], connections: 1 });
+  const file = openSync(layer, 'r+');
+  writeSync(file, 'b', 30_000_000);
+  closeSync(file);
+  const line =
+    /nbd1: the digests of its layers are not kept: a file changed while it was read; a later/;
+  await until(() => first.log.some((each) => line.test(each)));
+  const id = records().find(({ index }) => index === 1)?.id ?? '';
+  const path = join(folder, 'devices', `${id}.contents`);
+  t.match(JSON.parse(readFileSync(path, 'utf8')), { digests: null });
 });
