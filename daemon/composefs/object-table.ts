@@ -2,7 +2,7 @@
 // has its place. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import { grown, narrowed, type NarrowColumn } from '../tree/columns.js';
+import { grown, narrowed, sharedCopy, type NarrowColumn } from '../lib/columns.js';
 import { MAX_CONTENT_BYTES } from './limits.js';
 import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
 
@@ -182,16 +182,16 @@ export class ObjectTableBuilder {
       units: narrowed(this.#units, count),
       lengths: narrowed(this.#lengths, count),
       imagePlaces: narrowed(this.#imagePlaces, count),
-      digests: octets(this.#digests, count * VERITY_DIGEST),
-      hasDigest: octets(this.#hasDigest, count),
+      digests: sharedCopy(this.#digests, count * VERITY_DIGEST),
+      hasDigest: sharedCopy(this.#hasDigest, count),
       names: textsOf(this.#names),
       files: {
         nameAts: narrowed(this.#nameAts, count),
-        nameLengths: octets(this.#nameLengths, count),
+        nameLengths: sharedCopy(this.#nameLengths, count),
         folders: narrowed(this.#foldersOf, count),
         folderParents: narrowed(this.#folderParents, folders),
         folderNameAts: narrowed(this.#folderNameAts, folders),
-        folderNameLengths: octets(this.#folderNameLengths, folders),
+        folderNameLengths: sharedCopy(this.#folderNameLengths, folders),
       },
       checked: new BigInt64Array(shared(8 * count)),
     };
@@ -316,12 +316,6 @@ function textsOf(texts: ReadonlyMap<number, string>): SparseTexts {
     begins[++i] = begin + text.length;
   }
   return { entries, begins, bytes };
-}
-
-function octets(from: Uint8Array, count: number): Uint8Array {
-  const column = new Uint8Array(shared(count));
-  column.set(from.subarray(0, count));
-  return column;
 }
 
 function shared(bytes: number): SharedArrayBuffer {

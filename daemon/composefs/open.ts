@@ -92,11 +92,13 @@ function rulesOf(image: ErofsImage, table: ObjectTableBuilder): TreeRules {
     dataOf: (entry, xattrs) => files.dataOf(entry, xattrs),
     changed: (draft) => {
       const { xattrs, isWhiteout } = restored(draft.xattrs ?? NONE);
+      draft.xattrs = xattrs;
       // What overlayfs would take for a whiteout is stored as an empty file.
       if (isWhiteout && draft.type === 'reg' && draft.size === 0) {
-        return { ...draft, xattrs, type: 'char', rdev: { major: 0, minor: 0 } };
+        draft.type = 'char';
+        draft.rdev = { major: 0, minor: 0 };
       }
-      return { ...draft, xattrs };
+      return draft;
     },
   };
 }

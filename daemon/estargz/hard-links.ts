@@ -1,6 +1,7 @@
 // The hard links of a table of contents. A link may precede its target, and may name another link.
 
 import type { EntryDraft, LayerTreeBuilder } from '../tree/builder.js';
+import { fullDraft } from '../tree/full-draft.js';
 import { heapBytesOf } from '../tree/xattrs.js';
 import { entryError, type EntryPlace } from '../tree/entry-error.js';
 import type { Attributes } from './toc-entry.js';
@@ -44,7 +45,9 @@ export class HardLinks {
   *resolved(): Generator<EntryDraft> {
     for (const link of this.#links.values()) {
       const { path, position, attributes } = link;
-      yield { path, position, type: 'hardlink', target: this.#targetOf(link), ...attributes };
+      const draft = fullDraft(path, 'hardlink', position, attributes);
+      draft.target = this.#targetOf(link);
+      yield draft;
     }
   }
 

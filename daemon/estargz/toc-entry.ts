@@ -3,13 +3,13 @@
 import type { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { sha256Bytes } from '../lib/sha256.js';
-import type { EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
+import type { TreeEntry } from '../tree/layer-tree.js';
 import type { JsonEntry } from './json-entries.js';
 import { parseTime } from '../tree/times.js';
 
 /** What all types of entries have. */
-export type Attributes = Pick<EntryDraft, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;
+export type Attributes = Pick<TreeEntry, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;
 
 const NO_ASCII = /[^\0-\x7f]/;
 
@@ -72,7 +72,7 @@ export class TocEntry {
       gid: this.whole('gid'),
       mtime: parsed.seconds,
       mtimeNs: parsed.nanoseconds,
-      ...(xattrs && { xattrs }),
+      xattrs,
     };
   }
 

@@ -6,7 +6,8 @@ import { quoted, shortened } from '../lib/printable.js';
 import { PieceTableBuilder, type PieceTable } from '../pieces/piece-table.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
-import type { LayerTree } from '../tree/layer-tree.js';
+import { fullDraft } from '../tree/full-draft.js';
+import type { DataRange, LayerTree } from '../tree/layer-tree.js';
 import { cleanPath } from '../tree/names.js';
 import { FileEntry, type FilePiece, type PieceRules } from './file-entry.js';
 import { HardLinks } from './hard-links.js';
@@ -128,7 +129,7 @@ class TocReader {
     this.#addPieces(file, file.end());
     const offset = this.#offset;
     const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
-    this.#tree.add({ ...draftOf(entry), size, data });
+    this.#tree.add(draftOf(entry, size, data));
   }
 
   #addPieces({ entry }: FileEntry, pieces: Iterable<FilePiece>): void {
@@ -152,21 +153,28 @@ class TocReader {
   }
 }
 
-function draftOf(entry: TocEntry): EntryDraft {
+/** @param size of a file. @param data of a file */
+function draftOf(entry: TocEntry, size = 0, data: readonly DataRange[] = []): EntryDraft {
   const { type, path, position } = entry;
-  const draft = { path, position, ...entry.attributes() };
+  const draft = fullDraft(path, 'reg', position, entry.attributes());
   switch (type) {
     case 'dir':
     case 'fifo':
+      draft.type = type;
+      return draft;
     case 'reg':
-      return { ...draft, type };
+      draft.size = size;
+      draft.data = data;
+      return draft;
     case 'symlink':
-      return { ...draft, type, target: byteString(entry.text('linkName')) };
+      draft.type = type;
+      draft.target = byteString(entry.text('linkName'));
+      return draft;
     case 'char':
-    case 'block': {
-      const rdev = { major: entry.whole('devMajor'), minor: entry.whole('devMinor') };
-      return { ...draft, type, rdev };
-    }
+    case 'block':
+      draft.type = type;
+      draft.rdev = { major: entry.whole('devMajor'), minor: entry.whole('devMinor') };
+      return draft;
     default: {
       const text = `its type is ${quoted(shortened(type, 64))}, which is not supported`;
       throw entryError('UNSUPPORTED', entry.blob, entry, text);

@@ -2,7 +2,8 @@
 
 import { hexOf } from './bytes.js';
 
-const SHA256 = /^sha256:([0-9a-f]{64})$/;
+const SHA256 = /^sha256:[0-9a-f]{64}$/;
+const PREFIX = 'sha256:';
 
 /** @returns the digest of bytes, as a text */
 export function sha256Of(bytes: Uint8Array): string {
@@ -17,7 +18,7 @@ export function isSha256(text: string): boolean {
 
 /** @returns the 64 digits; null if the text is not a digest */
 export function sha256Digits(text: string): string | null {
-  return SHA256.exec(text)?.[1] ?? null;
+  return SHA256.test(text) ? text.slice(PREFIX.length) : null;
 }
 
 /** @returns the 32 bytes; null if the text is not a digest */

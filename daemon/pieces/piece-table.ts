@@ -2,13 +2,9 @@
 // have it. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import {
-  MAX_DECODED_BYTES,
-  MAX_HASHED_BYTES,
-  MAX_MEMBER_BEGIN,
-  MAX_PIECES,
-  mostStored,
-} from './limits.js';
+import { grown, sharedCopy } from '../lib/columns.js';
+import { MAX_DECODED_BYTES, MAX_MEMBER_BEGIN, MAX_PIECES } from './limits.js';
+import { MemberColumns, type MemberTable } from './member-columns.js';
 
 /** How a member is stored; `deflate`: from a block in the middle of a stream on; `stored`: as it is. */
 export const CODECS = ['gzip', 'zstd', 'deflate', 'stored', 'lz4'] as const;
@@ -28,9 +24,6 @@ export const DIGEST_SIZE = 32;
 const ALIGNMENT = 4096;
 /** A source has a multiple of as many bytes. */
 const SECTOR = 512;
-/** Bytes that each piece counts more when the work for its member is counted. */
-const PIECE_COST = 512;
-
 /** Where a file can begin: at this byte of the source or after it. */
 export function alignedPiece(position: number): number {
   return Math.ceil(position / ALIGNMENT) * ALIGNMENT;
@@ -42,7 +35,7 @@ export function sourceSize(end: number): number {
 }
 
 /** Plain values and shared memory. Pieces are in the order of their positions. */
-export interface PieceTable {
+export interface PieceTable extends MemberTable {
   /** Pieces. */
   readonly count: number;
   /** Bytes of the source. */
@@ -59,18 +52,6 @@ export interface PieceTable {
   readonly digests: Uint8Array;
   /** 1 for each piece that has a digest. */
   readonly hasDigest: Uint8Array;
-  /** Byte offset in the blob of each member: a gzip member or zstd frames. */
-  readonly begins: Float64Array;
-  /** Stored bytes that are read to decode it: up to the next member at most. */
-  readonly stored: Uint32Array;
-  /** Plain bytes that are wanted of it: up to the end of its last piece. */
-  readonly plain: Uint32Array;
-  /** The first of its pieces. Those of one member follow each other, with those of other members in between. */
-  readonly firstPieces: Uint32Array;
-  /** The last of its pieces, plus 1. */
-  readonly endPieces: Uint32Array;
-  /** Index in {@link CODECS}. */
-  readonly codecs: Uint8Array;
   /** Null if no member has the codec `deflate`. */
   readonly blocks: BlockStarts | null;
   /**
@@ -108,28 +89,18 @@ export interface StoredPiece {
   readonly memberPlain?: number;
 }
 
-interface Member {
-  readonly begin: number;
-  plain: number;
-  readonly codec: PieceCodec;
-  readonly stored: number | undefined;
-  readonly firstPiece: number;
-  endPiece: number;
-  /** What it takes to check its pieces. */
-  hashed: number;
-}
-
-/** Collects pieces in the order of the source. */
+/** Collects pieces in the order of the source. In columns: a blob may have millions. */
 export class PieceTableBuilder {
   readonly #blob: string;
   readonly #hash: PieceHash;
-  readonly #members: Member[] = [];
-  readonly #byBegin = new Map<number, number>();
-  readonly #positions: number[] = [];
-  readonly #lengths: number[] = [];
-  readonly #memberOf: number[] = [];
-  readonly #inner: number[] = [];
-  readonly #digests: (Uint8Array | null)[] = [];
+  readonly #members = new MemberColumns();
+  #count = 0;
+  #positions = new Float64Array(64);
+  #lengths = new Uint32Array(64);
+  #memberOf = new Uint32Array(64);
+  #inner = new Uint32Array(64);
+  #digests = new Uint8Array(64 * DIGEST_SIZE);
+  #hasDigest = new Uint8Array(64);
   #size = 0;
 
   /** @param blob for messages */
@@ -170,29 +141,8 @@ export class PieceTableBuilder {
       const text = `its member is at byte ${begin} of the blob, at most ${MAX_MEMBER_BEGIN}`;
       throw new OverlaybdError('LIMIT', text);
     }
-    const piece = this.#positions.length;
-    let number = this.#byBegin.get(begin);
-    if (number === undefined) {
-      number = this.#members.length;
-      this.#byBegin.set(begin, number);
-      this.#members.push({
-        begin,
-        plain,
-        codec,
-        stored,
-        firstPiece: piece,
-        endPiece: piece,
-        hashed: 0,
-      });
-    }
-    const member = this.#members[number] as Member;
-    member.plain = Math.max(member.plain, plain);
-    member.endPiece = piece + 1;
-    member.hashed += length + PIECE_COST;
-    if (member.hashed > MAX_HASHED_BYTES) {
-      const text = `its pieces in the member at byte ${begin} overlap: ${member.hashed} bytes and more, at most ${MAX_HASHED_BYTES}`;
-      throw new OverlaybdError('LIMIT', text);
-    }
+    const member = { codec: CODECS.indexOf(codec), begin, plain, stored };
+    const number = this.#members.add(member, this.#count, length);
     this.#add(length, number, inner, digest);
   }
 
@@ -201,71 +151,49 @@ export class PieceTableBuilder {
    * @param end where the last member ends at the latest, in the blob: past the begin of all
    */
   finish(end: number): PieceTable {
-    const count = this.#positions.length;
-    const table: PieceTable = {
+    const count = this.#count;
+    return {
       count,
       size: sourceSize(this.#size),
-      positions: new Float64Array(shared(8 * count)),
-      lengths: new Uint32Array(shared(4 * count)),
-      members: new Uint32Array(shared(4 * count)),
-      inner: new Uint32Array(shared(4 * count)),
+      positions: sharedCopy(this.#positions, count),
+      lengths: sharedCopy(this.#lengths, count),
+      members: sharedCopy(this.#memberOf, count),
+      inner: sharedCopy(this.#inner, count),
       hash: this.#hash,
-      digests: new Uint8Array(shared(DIGEST_SIZE * count)),
-      hasDigest: new Uint8Array(shared(count)),
-      ...this.#memberColumns(end),
+      digests: sharedCopy(this.#digests, count * DIGEST_SIZE),
+      hasDigest: sharedCopy(this.#hasDigest, count),
+      ...this.#members.finish(end),
       blocks: null,
       storedDigests: null,
     };
-    table.positions.set(this.#positions);
-    table.lengths.set(this.#lengths);
-    table.members.set(this.#memberOf);
-    table.inner.set(this.#inner);
-    for (const [i, digest] of this.#digests.entries()) {
-      if (!digest) continue;
-      table.digests.set(digest, i * DIGEST_SIZE);
-      table.hasDigest[i] = 1;
-    }
-    return table;
   }
 
   #add(length: number, member: number, inner: number, digest: Uint8Array | null): void {
-    if (this.#positions.length === MAX_PIECES) {
+    const i = this.#count;
+    if (i === MAX_PIECES) {
       const text = `${this.#blob}: more than ${MAX_PIECES} pieces`;
       throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#blob } });
     }
-    this.#positions.push(this.#size);
-    this.#lengths.push(length);
-    this.#memberOf.push(member);
-    this.#inner.push(inner);
-    this.#digests.push(digest);
+    if (i >= this.#positions.length) this.#grow(i);
+    this.#positions[i] = this.#size;
+    this.#lengths[i] = length;
+    this.#memberOf[i] = member;
+    this.#inner[i] = inner;
+    if (digest) {
+      this.#digests.set(digest, i * DIGEST_SIZE);
+      this.#hasDigest[i] = 1;
+    }
+    this.#count = i + 1;
     this.#size += length;
   }
 
-  #memberColumns(
-    blobEnd: number,
-  ): Pick<PieceTable, 'begins' | 'stored' | 'plain' | 'firstPieces' | 'endPieces' | 'codecs'> {
-    const members = this.#members;
-    const count = members.length;
-    const columns = {
-      begins: new Float64Array(shared(8 * count)),
-      stored: new Uint32Array(shared(4 * count)),
-      plain: new Uint32Array(shared(4 * count)),
-      firstPieces: new Uint32Array(shared(4 * count)),
-      endPieces: new Uint32Array(shared(4 * count)),
-      codecs: new Uint8Array(shared(count)),
-    };
-    const sorted = members.map(({ begin }) => begin).toSorted((a, b) => a - b);
-    const next = new Map(sorted.map((begin, i) => [begin, sorted[i + 1] ?? blobEnd]));
-    for (const [i, { begin, plain, codec, stored, firstPiece, endPiece }] of members.entries()) {
-      const room = (next.get(begin) as number) - begin;
-      columns.begins[i] = begin;
-      columns.stored[i] = stored ?? Math.min(room, mostStored(plain));
-      columns.plain[i] = plain;
-      columns.firstPieces[i] = firstPiece;
-      columns.endPieces[i] = endPiece;
-      columns.codecs[i] = CODECS.indexOf(codec);
-    }
-    return columns;
+  #grow(i: number): void {
+    this.#positions = grown(this.#positions, i);
+    this.#lengths = grown(this.#lengths, i);
+    this.#memberOf = grown(this.#memberOf, i);
+    this.#inner = grown(this.#inner, i);
+    this.#digests = grown(this.#digests, i * DIGEST_SIZE);
+    this.#hasDigest = grown(this.#hasDigest, i);
   }
 }
 
@@ -278,8 +206,4 @@ export function tableBytes({ count, begins, blocks, storedDigests }: PieceTable)
 /** Bytes of memory that the begins of blocks take. */
 export function windowBytes(blocks: BlockStarts | null): number {
   return blocks ? blocks.windows.length + blocks.bits.length * 9 : 0;
-}
-
-function shared(bytes: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(bytes);
 }

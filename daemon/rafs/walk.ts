@@ -3,9 +3,10 @@
 import type { Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
-import { grown } from '../tree/columns.js';
+import { grown } from '../lib/columns.js';
 import { appendRange } from '../tree/data-ranges.js';
 import { deviceOfWord, typeOfMode } from '../tree/file-types.js';
+import { fullDraft } from '../tree/full-draft.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
@@ -200,13 +201,13 @@ class Walker {
   }
 
   #draft(inode: RafsInode, path: string, type: EntryType): EntryDraft {
-    const { at, mode, uid, gid, mtime, mtimeNs, size, u, xattrs } = inode;
-    const common = { path, type, uid, gid, mtime, mtimeNs, xattrs, position: at };
-    const draft = { ...common, mode: mode & 0o7777 };
-    if (type === 'reg') return { ...draft, size, data: this.#dataOf(inode) };
-    if (type === 'symlink') return { ...draft, target: this.#targetOf(inode) };
-    if (type !== 'char' && type !== 'block') return draft;
-    return { ...draft, rdev: deviceOfWord(u) };
+    const draft = fullDraft(path, type, inode.at, inode);
+    if (type === 'reg') {
+      draft.size = inode.size;
+      draft.data = this.#dataOf(inode);
+    } else if (type === 'symlink') draft.target = this.#targetOf(inode);
+    else if (type === 'char' || type === 'block') draft.rdev = deviceOfWord(inode.u);
+    return draft;
   }
 
   #targetOf(inode: RafsInode): string {

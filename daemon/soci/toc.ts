@@ -4,7 +4,8 @@ import type { OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { PaxRecords } from '../tarball/pax.js';
-import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
+import { LayerTreeBuilder } from '../tree/builder.js';
+import { fullDraft, type FullDraft } from '../tree/full-draft.js';
 import { entryError } from '../tree/entry-error.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { parseTime } from '../tree/times.js';
@@ -63,9 +64,7 @@ export async function readToc(
   return tree.finish();
 }
 
-type Draft = EntryDraft & { readonly position: number; readonly size: number };
-
-function draftOf(entry: FlatTable, blob: string): Draft {
+function draftOf(entry: FlatTable, blob: string): FullDraft {
   const path = entry.text(ENTRY.name);
   const offset = entry.whole(ENTRY.offset, 'place in the archive');
   const place = { path, position: offset };
@@ -75,33 +74,37 @@ function draftOf(entry: FlatTable, blob: string): Draft {
     throw entryError('BAD_FORMAT', blob, place, `a time is expected, got ${shown(time)}`);
   }
   const xattrs = xattrsOf(entry, blob, place);
-  const draft = {
-    ...place,
+  const draft = fullDraft(path, 'reg', offset, {
     mode: entry.whole(ENTRY.mode, 'mode') % 0o10000,
     uid: entry.uint32(ENTRY.uid),
     gid: entry.uint32(ENTRY.gid),
     mtime: parsed.seconds,
     mtimeNs: parsed.nanoseconds,
-    size: 0,
-    ...(xattrs && { xattrs }),
-  };
+    xattrs,
+  });
   const type = entry.text(ENTRY.type);
   switch (type) {
     case 'dir':
     case 'fifo':
-      return { ...draft, type };
+      draft.type = type;
+      return draft;
     case 'reg': {
       const size = entry.whole(ENTRY.size, 'size of a file');
-      const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
-      return { ...draft, type, size, data };
+      draft.size = size;
+      if (size > 0) draft.data = [{ fileOffset: 0, length: size, source: 0, offset }];
+      return draft;
     }
     case 'symlink':
     case 'hardlink':
-      return { ...draft, type, target: entry.text(ENTRY.target) };
+      draft.type = type;
+      draft.target = entry.text(ENTRY.target);
+      return draft;
     case 'char':
     case 'block': {
       const major = entry.whole(ENTRY.major, 'major number');
-      return { ...draft, type, rdev: { major, minor: entry.whole(ENTRY.minor, 'minor number') } };
+      draft.type = type;
+      draft.rdev = { major, minor: entry.whole(ENTRY.minor, 'minor number') };
+      return draft;
     }
     default: {
       const text = `its type is ${shown(type)}, which is not supported`;
@@ -114,7 +117,7 @@ function draftOf(entry: FlatTable, blob: string): Draft {
 function xattrsOf(
   entry: FlatTable,
   blob: string,
-  place: Pick<Draft, 'path' | 'position'>,
+  place: Pick<FullDraft, 'path' | 'position'>,
 ): Map<string, Uint8Array> | null {
   const records = entry.tables(ENTRY.records);
   if (records.count === 0) return null;
@@ -144,7 +147,7 @@ class Places {
     this.#archiveSize = archiveSize;
   }
 
-  add({ path, position, size }: Draft): void {
+  add({ path, position, size }: FullDraft): void {
     const end = position + size;
     if (end > this.#archiveSize) {
       const text = `data of ${size} bytes are expected within the ${this.#archiveSize} of the archive`;

@@ -3,6 +3,7 @@
 
 import { TAR_BLOCK } from '../blob/tar.js';
 import { LayerTreeBuilder } from '../tree/builder.js';
+import { fullDraft } from '../tree/full-draft.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
 import { isZeroBlock, parseHeader, type TarHeader } from './header.js';
@@ -199,22 +200,28 @@ class Parser {
     }
     this.#last = path;
     const time = pax.get('mtime');
-    this.#builder.add({
-      path,
-      type,
+    const { mtime, mtimeNs } =
+      time === null ? { mtime: header.mtime, mtimeNs: 0 } : timeOf(time, place);
+    const draft = fullDraft(path, type, place.offset, {
       mode: header.mode,
       uid: pax.number('uid', place) ?? header.uid,
       gid: pax.number('gid', place) ?? header.gid,
-      ...(time === null ? { mtime: header.mtime } : timeOf(time, place)),
-      target: longLink ?? pax.get('linkpath') ?? header.link,
-      rdev: {
-        major: pax.number('SCHILY.devmajor', place) ?? header.major,
-        minor: pax.number('SCHILY.devminor', place) ?? header.minor,
-      },
+      mtime,
+      mtimeNs,
       xattrs: pax.xattrs(place),
-      position: place.offset,
-      ...(type === 'reg' && (yield* this.#contents(header, block, pax, place))),
     });
+    draft.target = longLink ?? pax.get('linkpath') ?? header.link;
+    draft.rdev = {
+      major: pax.number('SCHILY.devmajor', place) ?? header.major,
+      minor: pax.number('SCHILY.devminor', place) ?? header.minor,
+    };
+    if (type === 'reg') {
+      const contents = yield* this.#contents(header, block, pax, place);
+      draft.size = contents.size;
+      draft.data = contents.data;
+      draft.path = contents.path ?? path;
+    }
+    this.#builder.add(draft);
   }
 
   /** Finds the bytes of a file, and goes on after them. */

@@ -8,6 +8,7 @@ import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import { entryError } from '../tree/entry-error.js';
 import { typeOfMode, type FileType } from '../tree/file-types.js';
+import { fullDraft } from '../tree/full-draft.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import { TarfsIndex, type TarfsInode } from './index.js';
@@ -154,23 +155,25 @@ class Walker {
   }
 
   async #draft(path: string, inode: TarfsInode, type: FileType): Promise<EntryDraft> {
-    const { at: position, mode, uid, gid, mtime, size, offset } = inode;
-    const common = { path, type, mode: mode & 0o7777, uid, gid, mtime, position };
+    const { at: position, size, offset } = inode;
+    const draft = fullDraft(path, type, position, inode);
     switch (type) {
       case 'reg':
         this.#checkPlace(path, inode);
-        return { ...common, size, data: [{ fileOffset: 0, length: size, source: 0, offset }] };
+        draft.size = size;
+        draft.data = [{ fileOffset: 0, length: size, source: 0, offset }];
+        return draft;
       case 'symlink':
-        return { ...common, target: await this.#targetOf(path, inode) };
+        draft.target = await this.#targetOf(path, inode);
+        return draft;
       case 'char':
-      case 'block': {
-        const rdev = { major: Math.floor(offset / 2 ** 32), minor: offset % 2 ** 32 };
-        const isWhiteout = type === 'char' && offset === 0;
-        return isWhiteout ? { path, type: 'whiteout', position } : { ...common, rdev };
-      }
+      case 'block':
+        if (type === 'char' && offset === 0) return { path, type: 'whiteout', position };
+        draft.rdev = { major: Math.floor(offset / 2 ** 32), minor: offset % 2 ** 32 };
+        return draft;
       case 'dir':
       case 'fifo':
-        return common;
+        return draft;
     }
   }
 

@@ -2,7 +2,7 @@
 // tables of contents call it; their own formats are their business, the rules that all layers share are here.
 
 import { OverlaybdError } from '../errors.js';
-import { grown } from './columns.js';
+import { grown } from '../lib/columns.js';
 import { entryError } from './entry-error.js';
 import {
   ENTRY_TYPES,

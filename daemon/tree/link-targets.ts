@@ -1,6 +1,6 @@
 // The targets of the links of a layer, in memory outside of the heap: hostile links may have 256 MiB of them.
 
-import { grown } from './columns.js';
+import { grown } from '../lib/columns.js';
 import { TextColumn } from './text-column.js';
 
 export class LinkTargets {

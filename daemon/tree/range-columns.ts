@@ -1,6 +1,6 @@
 // The ranges of data of a layer's files while its tree is built: a column for each number of a range.
 
-import { grown } from './columns.js';
+import { grown } from '../lib/columns.js';
 import type { DataRange } from './layer-tree.js';
 import { MAX_LAYER_RANGES } from './limits.js';
 

@@ -1,7 +1,7 @@
 // Byte strings, one character a byte, in memory outside of the heap: a layer may have two million paths, and as objects they
 // would take all of the heap that a thread may have.
 
-import { grown } from './columns.js';
+import { grown } from '../lib/columns.js';
 
 const SLASH = 0x2f;
 

@@ -1,7 +1,7 @@
 // The tree of an image while layers are added to it: inodes in columns, one map a directory.
 
 import { OverlaybdError } from '../errors.js';
-import { grown } from './columns.js';
+import { grown } from '../lib/columns.js';
 import type { LayerTree } from './layer-tree.js';
 import { MAX_DEPTH, MAX_TREE_HEAP, MAX_TREE_INODES } from './limits.js';
 import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';

@@ -2,8 +2,9 @@
 // which of the attributes count, the format says that uses the image.
 
 import type { Effort } from '../../lib/effort.js';
-import type { EntryDraft, LayerTreeBuilder } from '../../tree/builder.js';
+import type { LayerTreeBuilder } from '../../tree/builder.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../../tree/file-types.js';
+import { fullDraft, type FullDraft } from '../../tree/full-draft.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import type { ErofsImage, VisitedEntry } from './image.js';
 
@@ -23,7 +24,7 @@ export interface TreeRules {
    */
   dataOf(entry: VisitedEntry, xattrs: ReadonlyMap<string, Uint8Array>): readonly DataRange[];
   /** What the tree has in place of a draft; `draft.xattrs` are those of the image. Absent: the draft. */
-  changed?(draft: EntryDraft): EntryDraft;
+  changed?(draft: FullDraft): FullDraft;
 }
 
 /**
@@ -74,31 +75,25 @@ function draftOf(
   type: FileType,
   rules: TreeRules,
   effort: Effort,
-): EntryDraft {
+): FullDraft {
   const { path, inode } = entry;
-  const { mode, uid, gid, mtime, mtimeNs, size, at } = inode;
   const xattrs = image.xattrsOf(inode, effort);
-  const common = {
-    path,
-    type,
-    mode: mode & 0o7777,
-    uid,
-    gid,
-    mtime,
-    mtimeNs,
-    xattrs,
-    position: at,
-  };
+  const draft = fullDraft(path, type, inode.at, inode);
+  draft.xattrs = xattrs;
   switch (type) {
     case 'reg':
-      return { ...common, size, data: rules.dataOf(entry, xattrs) };
+      draft.size = inode.size;
+      draft.data = rules.dataOf(entry, xattrs);
+      return draft;
     case 'symlink':
-      return { ...common, target: image.targetOf(inode) };
+      draft.target = image.targetOf(inode);
+      return draft;
     case 'char':
     case 'block':
-      return { ...common, rdev: deviceOfWord(inode.place) };
+      draft.rdev = deviceOfWord(inode.place);
+      return draft;
     case 'dir':
     case 'fifo':
-      return common;
+      return draft;
   }
 }

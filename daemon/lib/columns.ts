@@ -11,6 +11,14 @@ export function grown<T extends Numbers>(array: T, i: number): T {
   return longer;
 }
 
+/** The first `count` of a column, in memory that all threads share. */
+export function sharedCopy<T extends Numbers>(column: T, count: number): T {
+  const Type = column.constructor as new (memory: SharedArrayBuffer) => T;
+  const copy = new Type(new SharedArrayBuffer(count * column.BYTES_PER_ELEMENT));
+  copy.set(column.subarray(0, count));
+  return copy;
+}
+
 /** A column that has as few bytes a number as the largest one needs. */
 export type NarrowColumn = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 

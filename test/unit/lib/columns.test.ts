@@ -1,6 +1,6 @@
 // Typed arrays that grow, and those that are as narrow as their numbers.
 import { test } from 'tap';
-import { grown, narrowed } from '../../../daemon/tree/columns.js';
+import { grown, narrowed } from '../../../daemon/lib/columns.js';
 
 await test('an array with the place is returned as it is', (t) => {
   const array = new Uint16Array(4);
