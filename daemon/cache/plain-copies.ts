@@ -239,17 +239,22 @@ export class CopyWriter {
     const needed = minFree + LOOK_BYTES;
     // Chunks come meanwhile, so the cache counts what is going to be written before it is.
     const growth = Math.min(LOOK_BYTES, most);
-    if (makeRoom && limit !== null && !(await makeRoom(growth, temporary))) {
-      const room = `the cache in ${folder.path} may have ${humanSize(limit)}, and what is in use leaves no room`;
-      throw this.#refusal(room, 'allow the cache more');
-    }
+    const grow = async (): Promise<boolean> =>
+      makeRoom === null || limit === null || makeRoom(growth, temporary);
+    let hasRoom = await grow();
     let free = await freeBytes(folder.path);
     if (free < needed) {
       await (makeRoom ? makeRoom(ROOM_BYTES, temporary) : this.#removeOthers(needed - free));
+      hasRoom = await grow();
       free = await freeBytes(folder.path);
     }
     this.#room = LOOK_BYTES;
-    if (free >= needed) return;
+    if (free >= needed && hasRoom) return;
+    // A cache that may have more would not help a disk that is full, so the disk comes first.
+    if (free >= needed && limit !== null) {
+      const room = `the cache in ${folder.path} may have ${humanSize(limit)}, and what is in use leaves no room`;
+      throw this.#refusal(room, 'allow the cache more');
+    }
     const kept = minFree === 0 ? '' : `, and ${humanSize(minFree)} of them stay free`;
     const room = `the disk of ${folder.path} has no room: ${humanSize(free)} are free${kept}`;
     throw this.#refusal(room, 'free some of it');

@@ -122,6 +122,20 @@ await test('one that would take what must stay free is refused, after chunks cou
   await copy.discard();
 });
 
+await test('a full disk is the reason also if the cache has a limit', async (t) => {
+  const folder = t.testdir();
+  const asked: number[] = [];
+  const place = { folder, limit: 2 ** 40, minFree: 2 ** 60 };
+  const copies = new PlainCopies(place, async (bytes) => asked.push(bytes) < 0);
+  const copy = await copies.begin(keyOf('a'), 'layer');
+  await t.rejects(copy.write(0, PART), {
+    code: 'LIMIT',
+    message: /: the disk of .* has no room: .* of them stay free: free some of it, unpack/,
+  });
+  t.same(asked, [16 << 20, 64 << 20, 16 << 20]);
+  await copy.discard();
+});
+
 await test('if the disk has no room and no chunks can go, other copies go', async (t) => {
   const folder = t.testdir();
   const other = await keep(new PlainCopies({ folder, limit: null }), keyOf('b'));
