@@ -18,6 +18,7 @@ const OF_USERS = ['user.overlay.whiteout', 'user.overlay.whiteouts', 'user.overl
 
 /** The root has these in order to hide the folders of the store, in case that it is the lowest layer of overlayfs. */
 export function isHidingDevice({ path, inode }: VisitedEntry): boolean {
+  if (path.length !== 2) return false;
   return /^[0-9a-f]{2}$/.test(path) && typeOfMode(inode.mode) === 'char' && inode.place === 0;
 }
 

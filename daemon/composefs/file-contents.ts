@@ -13,6 +13,8 @@ import type { ObjectTableBuilder } from './object-table.js';
 const REDIRECT = 'trusted.overlay.redirect';
 /** The file has its contents elsewhere: empty, or with a digest. */
 const METACOPY = 'trusted.overlay.metacopy';
+/** What the tools of composefs write: the digest of the object. */
+const USUAL = /^\/[0-9a-f]{2}\/[0-9a-f]{62}$/;
 /** Version 0, length, flags, SHA-256. */
 const METACOPY_HEADER = 4;
 const METACOPY_BEGIN = Buffer.from([0, METACOPY_HEADER + VERITY_DIGEST, 0, 1]);
@@ -66,6 +68,7 @@ export class FileReader {
 
   /** @throws OverlaybdError BAD_FORMAT for what leads out of the store */
   #objectName(entry: VisitedEntry, redirect: string): string {
+    if (USUAL.test(redirect)) return redirect.slice(1);
     const name = redirect.replace(/^\/+/, '');
     const isUtf8 = Buffer.from(Buffer.from(name, 'latin1').toString(), 'utf8').toString('latin1');
     const isGood =

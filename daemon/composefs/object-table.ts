@@ -2,6 +2,7 @@
 // has its place. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
+import { hexOf } from '../lib/bytes.js';
 import { grown, narrowed, sharedCopy, type NarrowColumn } from '../lib/columns.js';
 import { MAX_CONTENT_BYTES } from './limits.js';
 import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
@@ -140,7 +141,8 @@ export class ObjectTableBuilder {
    */
   addObject({ name, size, digest }: StoredObject, file: NamePlace): number {
     const isDerived = digest !== null && name === objectName(digest);
-    const key = `${size} ${digest ? Buffer.from(digest).toString('latin1') : ''} ${isDerived ? '' : name}`;
+    // Unambiguous: a name that follows from a digest has a slash where the others have a digest or a second space.
+    const key = isDerived ? `${size} ${name}` : `${size} ${digest ? hexOf(digest) : ''} ${name}`;
     const known = this.#objects.get(key);
     if (known !== undefined) return known;
     this.#spend(OBJECT_BYTES + key.length + (isDerived ? 0 : NAME_BYTES + name.length));
@@ -228,7 +230,7 @@ export class ObjectTableBuilder {
 
 /** The name that the tools of composefs give to an object: its digest, with the first byte as a folder. */
 function objectName(digest: Uint8Array): string {
-  const hex = Buffer.from(digest).toString('hex');
+  const hex = hexOf(digest);
   return `${hex.slice(0, 2)}/${hex.slice(2)}`;
 }
 
