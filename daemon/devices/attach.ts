@@ -109,7 +109,7 @@ export class DeviceAttacher {
         const { keepMetadata } = await import('./replay.js');
         await keepMetadata(record, held, environment);
         const { keepContents } = await import('./contents.js');
-        await keepContents(record, held, environment);
+        keepContents(record, held, environment);
       }
       records.write(record);
       for (let i = 0; i < record.connections; i++) kernelEnds.push(links.make(device));

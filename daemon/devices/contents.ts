@@ -1,111 +1,122 @@
-// What the layers of an attached device were that are files of this machine: kept beside its record, and compared if they are other
-// files when a daemon finds the device again. Somebody may have copied them, or changed them.
+// What the files were that an attached device is made of: a digest of their bytes is kept beside its record, and compared if they are
+// other files when a daemon finds the device again. Somebody may have copied them, or changed them.
 
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
-import { contentDigests, plainContents, plainIdentities } from '../image/plain-contents.js';
-import { contentMarks } from '../image/recorded-tree.js';
+import { sourcesOf } from '../image/spec.js';
+import { fileDigests } from '../image/unverified-files.js';
 import { devicePath } from '../kernel/device-path.js';
-import { strictObject, stringOf } from '../lib/schema.js';
+import { jsonObject, oneOf, stringOf } from '../lib/schema.js';
 import { Turns } from '../lib/turns.js';
 import type { DeviceEnvironment } from './environment.js';
 import type { DeviceRecord } from './record.js';
 import { readStateFile, replaceStateFile } from './state-file.js';
 
 type ContentsEnvironment = Pick<DeviceEnvironment, 'records' | 'log'>;
+type Image = HeldImage['image'];
 
-/** Bytes: 255 content sources, 70 each. */
+/** Bytes: 255 layers, as many ztocs and devices, 70 each. */
 const MAX_FILE_BYTES = 64 << 10;
 /** Between two steps of 1 MiB in the background: some 150 MB/s at most. */
 const PAUSE_MS = 5;
 const digest = stringOf('64 hexadecimal digits', /^[0-9a-f]{64}$/);
 
-const contentsSchema = strictObject({
-  version: v.literal(1),
-  /** A hash of what the system says of the files: device, inode, size and time of the last change of their bytes. */
-  identity: digest,
-  /** SHA-256 of each plain one, in the order of the disk; null: they are still being computed. */
-  digests: v.nullable(v.array(digest)),
-  /** SHA-256 of the digests in the tables of compressed ones, in the order of the disk. Older daemons did not keep it. */
-  tables: v.optional(digest),
-});
+/** Daemons that wrote version 1 kept only digests of plain archives, and of all that had no digests; none of the others. */
+const contentsSchema = v.pipe(
+  jsonObject,
+  v.object({
+    version: oneOf([1, 2]),
+    /**
+     * A hash of what the system says of the files: device, inode and time of the last change of their bytes. In version 1, a
+     * hash of the identity of the image.
+     */
+    identity: digest,
+    /** SHA-256 of each of them, in the order of the plan; null: they are still being computed. */
+    digests: v.nullable(v.array(digest)),
+  }),
+);
 
 type Contents = v.InferOutput<typeof contentsSchema>;
 
-/** Archives that are other files, by the path of what is kept: they are not read again at each attempt to find the device. */
+/** Files that are other ones, by the path of what is kept: they are not read again at each attempt to find the device. */
 const refused = new Map<string, { readonly identity: string; readonly error: OverlaybdError }>();
 
-/** One device at a time reads its archives. */
+/** One device at a time reads its files. */
 const turns = new Turns();
 
+/** Several devices may have the same image. */
+const known = new WeakMap<Image, readonly string[]>();
+
 /**
- * Notes which files the layers of a device are, and has the digests of plain ones computed in the background.
- * The device is served all the same if that fails.
+ * Keeps what the files of a device are, and has their digests computed in the background. The device is served all the same if
+ * that fails.
+ * @param checked what {@link checkContents} returned; null: nothing
  * @returns once a change of these files would be noticed; never rejects
  */
-export async function keepContents(
+export function keepContents(
   record: DeviceRecord,
-  held: HeldImage,
+  { image }: HeldImage,
   environment: ContentsEnvironment,
-): Promise<void> {
-  const { image } = held;
-  const isPlain = plainContents(image.disk).length > 0;
-  const tables = tablesOf(held);
-  if (!isPlain && tables === undefined) return;
+  checked: readonly string[] | null = null,
+): void {
+  if (image.unverified.length === 0) return;
   const path = environment.records.contentsPath(record.id);
+  const identity = identityOf(image);
+  const keep = (digests: readonly string[] | null): void =>
+    replaceStateFile(path, `${JSON.stringify({ version: 2, identity, digests })}\n`);
+  const warn = (error: unknown): void => {
+    const then = 'a later daemon cannot tell copies of its layers from other files';
+    const where = devicePath(record.index);
+    const text = `${where}: the digests of its layers are not kept: ${messageOf(error)}; ${then}`;
+    environment.log.log('warn', text);
+  };
   try {
     const kept = readIfThere(path);
-    const digests = kept?.digests ?? (isPlain ? null : []);
-    if (kept?.digests && kept.tables === tables) return;
-    const begun: Contents = { version: 1, identity: identityOf(held), digests, tables };
-    write(path, begun);
-    if (digests) return;
-    const was = await plainIdentities(image);
-    void turns
-      .run(async () => {
-        if (!readIfThere(path)) return;
-        const computed = await contentDigests(image, PAUSE_MS);
-        if (!computed) return;
-        const is = await plainIdentities(image);
-        if (was === null || is === null) return;
-        if (was !== is) throw new OverlaybdError('BAD_FORMAT', 'a file changed while it was read');
-        // The device may be gone, and its files with it.
-        if (readIfThere(path)) write(path, { ...begun, digests: computed });
-      })
-      .catch(warn(record, environment));
+    if (checked) keep(checked);
+    if (checked || isComplete(kept, identity)) return;
+    // What an older daemon kept stays until there is more.
+    if (!kept) keep(null);
   } catch (error) {
-    warn(record, environment)(error);
+    warn(error);
+    return;
   }
+  const compute = async (): Promise<void> => {
+    if (!readIfThere(path)) return;
+    const digests = await digestsOf(image, PAUSE_MS);
+    // The device may be gone, and its files with it.
+    if (digests && readIfThere(path)) keep(digests);
+  };
+  void turns.run(compute).catch(warn);
+}
+
+function isComplete(kept: Contents | null, identity: string): boolean {
+  return kept?.version === 2 && kept.identity === identity && kept.digests !== null;
 }
 
 /**
- * Checks that the layers of a device are what they were: the very same files, or files with the same bytes. Of compressed layers
- * the digests of their pieces are compared: reads are checked against them.
- * @throws OverlaybdError BAD_FORMAT if that is not so, or cannot be told; and what reading throws
+ * Checks that the files of a device are what they were: the very same files, or files with the same bytes. Keeps nothing.
+ * @returns the digests of other files with the same bytes; null: they need not be read
+ * @throws OverlaybdError BAD_FORMAT if they are others, or that cannot be told; and what reading throws
  */
 export async function checkContents(
   { id }: DeviceRecord,
-  held: HeldImage,
+  { image }: HeldImage,
   { records }: ContentsEnvironment,
-): Promise<void> {
-  const files = plainContents(held.image.disk);
-  const tables = tablesOf(held);
-  if (files.length === 0 && tables === undefined) return;
+): Promise<readonly string[] | null> {
+  const { unverified } = image;
+  if (unverified.length === 0) return null;
   const path = records.contentsPath(id);
   const kept = readIfThere(path);
-  const identity = identityOf(held);
-  if (kept?.identity === identity) return;
-  if (kept?.tables !== undefined && kept.tables !== tables) {
-    throw misfit('its layers are other files, with other digests of their pieces');
-  }
-  if (files.length === 0) {
-    if (kept) write(path, { version: 1, identity, digests: [], tables });
-    return;
-  }
-  const names = files.map(({ name }) => name).join(', ');
+  // Older daemons kept nothing of layers that have digests.
+  if (!kept && !hasPlain(image)) return null;
+  const isOld = kept?.version === 1;
+  const identity = identityOf(image);
+  if (kept?.identity === (isOld ? hashOf(image.marks.identity) : identity)) return null;
+  if (isOld && kept.digests?.length === 0) return null;
+  const names = [...new Set(unverified.map(({ spec }) => spec.name))].join(', ');
   if (!kept?.digests) {
     const what = kept ? 'other files than before' : 'they may be other files than before';
     const why = kept
@@ -115,35 +126,60 @@ export async function checkContents(
   }
   const last = refused.get(path);
   if (last?.identity === identity) throw last.error;
-  const got = await contentDigests(held.image, 0);
+  const got = await digestsOf(image, 0);
   if (!got) throw new OverlaybdError('BUSY', `${names}: the image was closed`);
-  const wrong = files.findIndex((_, i) => got[i] !== kept.digests?.[i]);
-  if (wrong >= 0 || got.length !== kept.digests.length) {
-    const name = files[wrong]?.name ?? names;
-    const had = kept.digests[wrong] ?? 'none';
-    const error = misfit(
-      `${name}: another file with the digest sha256:${got[wrong] ?? 'none'}, and it was sha256:${had}`,
-    );
-    refused.set(path, { identity, error });
-    throw error;
+  const why = isOld ? lacking(kept.digests, got, names) : difference(kept.digests, got, image);
+  if (why === null) {
+    refused.delete(path);
+    return got;
   }
-  refused.delete(path);
-  write(path, { version: 1, identity, digests: got, tables });
+  const error = misfit(why);
+  refused.set(path, { identity, error });
+  throw error;
+}
+
+/** Of digests that were kept of some of the files. @returns null: all are there */
+function lacking(was: readonly string[], is: readonly string[], names: string): string | null {
+  const missing = was.find((each) => !is.includes(each));
+  if (missing === undefined) return null;
+  return `${names}: another file: none has the digest sha256:${missing}, which one had`;
+}
+
+/** @returns null: they are the same */
+function difference(
+  was: readonly string[],
+  is: readonly string[],
+  { unverified }: Image,
+): string | null {
+  if (was.length !== is.length)
+    return `it is read from ${is.length} files, and was from ${was.length}`;
+  const wrong = is.findIndex((each, i) => each !== was[i]);
+  if (wrong < 0) return null;
+  const name = unverified[wrong]?.spec.name;
+  return `${name}: another file with the digest sha256:${is[wrong]}, and it was sha256:${was[wrong]}`;
+}
+
+async function digestsOf(image: Image, pauseMs: number): Promise<readonly string[] | null> {
+  const found = known.get(image) ?? (await fileDigests(image, pauseMs));
+  if (found) known.set(image, found);
+  return found;
 }
 
 function misfit(text: string): OverlaybdError {
   return new OverlaybdError('BAD_FORMAT', text);
 }
 
-/** @returns undefined if no layer has such a table */
-function tablesOf({ image }: HeldImage): string | undefined {
-  const marks = contentMarks(image.disk);
-  if (marks.every((each) => each === '')) return undefined;
-  return createHash('sha256').update(marks.join(' ')).digest('hex');
+/** Whether contents of files are read from a file as they are: of these, older daemons kept digests. */
+function hasPlain({ disk }: Image): boolean {
+  return sourcesOf(disk).some(({ kind }) => kind === 'file');
 }
 
-function identityOf({ image }: HeldImage): string {
-  return createHash('sha256').update(image.marks.identity).digest('hex');
+function identityOf({ unverified }: Image): string {
+  return hashOf(unverified.map(({ key }) => key).join('\n'));
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** @throws OverlaybdError if it is not of its form; errors of the system */
@@ -154,19 +190,4 @@ function readIfThere(path: string): Contents | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-}
-
-function write(path: string, contents: Contents): void {
-  replaceStateFile(path, `${JSON.stringify(contents)}\n`);
-}
-
-function warn({ index }: DeviceRecord, { log }: ContentsEnvironment): (error: unknown) => null {
-  return (error) => {
-    const then = 'a later daemon cannot tell copies of its layers from other files';
-    log.log(
-      'warn',
-      `${devicePath(index)}: the digests of its layers are not kept: ${messageOf(error)}; ${then}`,
-    );
-    return null;
-  };
 }

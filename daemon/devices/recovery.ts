@@ -93,17 +93,17 @@ export class DeviceRecovery {
   async #asAttached(record: DeviceRecord, held: HeldImage): Promise<HeldImage> {
     if (held.fingerprint !== record.fingerprint) throw new Error('another image');
     const { environment } = this.#parts;
-    let image = held;
-    if (record.metadata !== null) {
-      // Loaded here, because few daemons have devices of layers of files.
-      const { keepMetadata, Replays } = await import('./replay.js');
-      const { checkContents, keepContents } = await import('./contents.js');
-      await checkContents(record, held, environment);
-      await keepContents(record, held, environment);
-      if (isImageOf(held, record)) await keepMetadata(record, held, environment);
-      else image = await (this.#replays ??= new Replays(environment)).replayed(record, held);
-    }
-    if (deviceSize(image.image.size, record) !== record.size) throw new Error('another size');
+    if (record.metadata === null) return withSizeOf(record, held);
+    // Loaded here, because few daemons have devices of layers of files.
+    const { keepMetadata, Replays } = await import('./replay.js');
+    const { checkContents, keepContents } = await import('./contents.js');
+    const digests = await checkContents(record, held, environment);
+    const isSame = isImageOf(held, record);
+    const replays = (this.#replays ??= new Replays(environment));
+    const image = withSizeOf(record, isSame ? held : await replays.replayed(record, held));
+    // From here on it is the image. What is kept of another one would keep the right one out.
+    if (isSame) await keepMetadata(record, held, environment);
+    keepContents(record, held, environment, digests);
     return image;
   }
 
@@ -119,4 +119,10 @@ export class DeviceRecovery {
     const served = (): void => links.repairAllSoon(table.served);
     retryDevice({ record: device.record, log: environment.log, isLost, recover, served }, why);
   }
+}
+
+/** @throws Error */
+function withSizeOf(record: DeviceRecord, held: HeldImage): HeldImage {
+  if (deviceSize(held.image.size, record) === record.size) return held;
+  throw new Error('another size');
 }

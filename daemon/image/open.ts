@@ -43,6 +43,8 @@ export interface DiskShape {
   readonly index: LsmtIndexData | null;
   /** Bottom first. */
   readonly layers: readonly ShapeLayer[];
+  /** Of an image of layers of files: numbers of blobs. See unverifiedBlobs(). */
+  readonly unverified: readonly number[];
   /** Bytes; null is the whole disk. */
   readonly partition: { readonly offset: number; readonly size: number } | null;
 }
@@ -202,9 +204,10 @@ async function mergedDisk(
   const [bottom] = layers;
   if (isOfTrees(layers)) {
     const { showsWhiteouts, treeImage } = await import('./tree-image.js');
+    const { unverifiedBlobs } = await import('./unverified-files.js');
     const isAlone = showsWhiteouts(layers, plan.layer);
     const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
-    return treeDisk(image, layers.length, files);
+    return treeDisk(image, layers.length, files, await unverifiedBlobs(plan, layers, files));
   }
   if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content, strict);
   const stack = lsmtLayersOf(layers);
@@ -221,12 +224,18 @@ async function mergedDisk(
         ...layers.map(({ blobs }) => files.numberOf(blobs[0])),
         ...targetsOf(layers).map((target) => shapeLayerOf(target, files)),
       ],
+      unverified: [],
       partition: null,
     },
   };
 }
 
-function treeDisk(image: TreeImage, layers: number, files: ImageBlobs): MergedDisk {
+function treeDisk(
+  image: TreeImage,
+  layers: number,
+  files: ImageBlobs,
+  unverified: readonly number[],
+): MergedDisk {
   const { written, index, metadata, sources, notes } = image;
   const { inodes, deviceSize } = written;
   return {
@@ -239,6 +248,7 @@ function treeDisk(image: TreeImage, layers: number, files: ImageBlobs): MergedDi
         metadata,
         ...sources.flatMap((source) => (source ? shapeLayerOf(source, files) : [])),
       ],
+      unverified,
       partition: null,
     },
   };
@@ -263,6 +273,6 @@ function rawDisk(
     description: `${zfile ? 'raw disk image in a ZFile' : 'raw disk image'}${about === null ? '' : ` (${about})`}`,
     size: source.size,
     notes: doubts.map((doubt) => `${source.name}: served as a raw disk image, but ${doubt}`),
-    shape: { index: null, layers: [], partition: null },
+    shape: { index: null, layers: [], unverified: [], partition: null },
   };
 }

@@ -24,6 +24,7 @@ import { OPEN_TIMEOUT_MS, OpenerLane } from './opener-lane.js';
 import type { PostedImage } from './opener-messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 import type { HostLanes } from './host-lanes.js';
+import type { UnverifiedFile } from './unverified-files.js';
 
 /** An opened image. Its owner closes it after all reactors have dropped it. */
 export interface OpenImage extends ImageFacts {
@@ -32,6 +33,8 @@ export interface OpenImage extends ImageFacts {
   readonly disk: DiskSpec;
   /** What it is read from, each once. */
   readonly blobs: readonly BlobRef[];
+  /** Of an image of layers of files: those in which nothing tells other bytes, in the order of the plan. */
+  readonly unverified: readonly UnverifiedFile[];
   /** Aborted when the image is closed, before a descriptor of its disk is. */
   readonly closed: () => AbortSignal;
   close(): void;
@@ -211,7 +214,11 @@ async function toOpenImage(
   };
   const layers = await Promise.all(shape.layers.map(withPlaces));
   const disk = diskOf({ ...shape, layers }, blobs);
-  return { ...facts, disk, blobs: blobs.map(({ ref }) => ref), closed, close };
+  const unverified = shape.unverified.flatMap((number) => {
+    const { key, raw } = blobs[number] as OpenedBlob;
+    return raw.kind === 'file' ? { key, spec: raw } : [];
+  });
+  return { ...facts, disk, blobs: blobs.map(({ ref }) => ref), unverified, closed, close };
 }
 
 /** Makes all threads share decoded members. */

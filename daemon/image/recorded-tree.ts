@@ -1,7 +1,7 @@
 // What a device got that is made of layers of files, for a later daemon whose version would write the same tree
 // otherwise: the metadata, where the contents of files are, and what the layers must be.
 
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MemorySpec } from '../blob/memory-source.js';
 import type { ObjectTable } from '../composefs/object-table.js';
@@ -15,8 +15,9 @@ import type { OpenImage } from './opener.js';
 import { treeDifference } from './same-tree.js';
 import { sizeOf, type DiskSpec, type SourceSpec, type SpecOf } from './spec.js';
 
-/** Pieces that are hashed between two turns of other work. */
+/** Pieces that are hashed between two turns of other work, and bytes of digests: a millisecond. */
 const PIECES_A_TURN = 4096;
+const BYTES_A_TURN = 1 << 20;
 
 export interface RecordedTree {
   /** What the blobs of the image were, as far as the system tells: a hash of the image's identity. */
@@ -172,32 +173,23 @@ function rowsOf(index: LsmtIndex): DeviceRows {
 async function recordedSources(specs: readonly SourceSpec[]): Promise<RecordedSource[]> {
   const sources: RecordedSource[] = [];
   for (const spec of specs) {
-    const [places, content] = [await placesOf(spec), contentOf(spec)];
+    const [places, content] = [await placesOf(spec), await contentOf(spec)];
     sources.push({ size: sizeOf(spec), places, content });
   }
   return sources;
 }
 
-/**
- * For each content source of an image of files that has a table with digests: a hash of all of them, which other bytes would not
- * have. '' for other sources: nothing in them says what their bytes are.
- */
-export function contentMarks(disk: DiskSpec): readonly string[] {
-  const contents = partsOf(disk)?.contents ?? [];
-  return contents.map((spec) =>
-    spec.kind === 'objects' ? objectPlaces(spec.table) : contentOf(spec),
-  );
-}
-
 /** Of compressed layers each span, frame, piece or chunk has its digest. */
-function contentOf(spec: SourceSpec): string {
+async function contentOf(spec: SourceSpec): Promise<string> {
   if (spec.kind !== 'pieces') return '';
   const { table } = spec;
   const { digests, storedDigests } = table;
-  const hasAll = !('hasDigest' in table) || table.hasDigest.every((each) => each === 1);
+  const hasAll = !('hasDigest' in table) || !table.hasDigest.includes(0);
   if (!hasAll && !storedDigests) return '';
-  const hash = createHash('sha256').update(hasAll ? digests : '');
-  return hash.update(storedDigests ?? '').digest('hex');
+  const hash = createHash('sha256');
+  if (hasAll) await hashInTurns(hash, digests);
+  if (storedDigests) await hashInTurns(hash, storedDigests);
+  return hash.digest('hex');
 }
 
 async function placesOf(spec: SourceSpec): Promise<string> {
@@ -208,6 +200,13 @@ async function placesOf(spec: SourceSpec): Promise<string> {
 
 /** Formats whose tables of contents say in which order pieces come, and not where. */
 const HAS_CHOSEN_PLACES: ReadonlySet<string> = new Set(['estargz', 'zstd:chunked']);
+
+async function hashInTurns(hash: Hash, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; at += BYTES_A_TURN) {
+    hash.update(bytes.subarray(at, at + BYTES_A_TURN));
+    await nextTurn();
+  }
+}
 
 async function piecePlaces({ table }: SpecOf<'pieces'>): Promise<string> {
   const pieces = lookupOf(table);
@@ -222,11 +221,19 @@ async function piecePlaces({ table }: SpecOf<'pieces'>): Promise<string> {
     hash.update(numbers.subarray(0, 2 * n));
     await nextTurn();
   }
-  return hash.update(table.digests).digest('hex');
+  await hashInTurns(hash, table.digests);
+  return hash.digest('hex');
 }
 
-function objectPlaces({ units, lengths, imagePlaces, digests }: ObjectTable): string {
+async function objectPlaces({
+  units,
+  lengths,
+  imagePlaces,
+  digests,
+}: ObjectTable): Promise<string> {
   const hash = createHash('sha256');
-  for (const column of [units, lengths, imagePlaces, digests]) hash.update(column);
+  for (const { buffer, byteOffset, byteLength } of [units, lengths, imagePlaces, digests]) {
+    await hashInTurns(hash, new Uint8Array(buffer, byteOffset, byteLength));
+  }
   return hash.digest('hex');
 }

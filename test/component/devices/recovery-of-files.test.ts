@@ -287,7 +287,7 @@ await test('a plain archive that is another file before its digest was computed'
   ]);
 });
 
-await test('a compressed layer that is another file must have the same digests of pieces', async (t) => {
+await test('a compressed layer that is another file must have the same bytes', async (t) => {
   const { folder, live, records } = makeWorld(t);
   // The fingerprint has the size, the head and the tail. Bytes that gzip stores as they are.
   const tar = writeUstar([fileOf('head', 30_000), fileOf('a', 60_000), fileOf('tail', 30_000)]);
@@ -298,6 +298,7 @@ await test('a compressed layer that is another file must have the same digests o
   writeFileSync(layer, layerOf(tar));
   const first = await live();
   await first.manager.attach({ image: [layer], connections: 1 });
+  await digestsKept(folder);
   await first.die();
 
   const other = Buffer.from(tar);
@@ -309,7 +310,7 @@ await test('a compressed layer that is another file must have the same digests o
   await second.manager.recover();
   t.match(await second.manager.status(), [{ state: 'failed' }]);
   t.match(second.log, [
-    /layer\.tar\.gz is not the image with which it was attached: its layers are other files, with other digests of their pieces/,
+    /layer\.tar\.gz is not the image with which it was attached: .*layer\.tar\.gz: another file with the digest sha256:/,
   ]);
   const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
   const before = readFileSync(path, 'utf8');
@@ -330,7 +331,8 @@ await test('a device of a daemon that kept no digests of compressed layers', asy
   const first = await live();
   await first.manager.attach({ image: [layer], connections: 1 });
   const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
-  const { tables } = JSON.parse(readFileSync(path, 'utf8')) as { tables: string };
+  await digestsKept(folder);
+  const before = JSON.parse(readFileSync(path, 'utf8')) as { digests: string[] };
   await first.die();
   rmSync(path);
   copyFileSync(layer, `${layer}.copy`);
@@ -338,7 +340,8 @@ await test('a device of a daemon that kept no digests of compressed layers', asy
   const second = await live();
   await second.manager.recover();
   t.same(await second.manager.repairAll(60_000), []);
-  t.match(JSON.parse(readFileSync(path, 'utf8')), { digests: [], tables });
+  await until(() => !readFileSync(path, 'utf8').includes('null'));
+  t.same((JSON.parse(readFileSync(path, 'utf8')) as typeof before).digests, before.digests);
 });
 
 await test('a plain archive that changes before all of it is hashed', async (t) => {
@@ -354,7 +357,7 @@ await test('a plain archive that changes before all of it is hashed', async (t) 
   writeSync(file, 'b', 30_000_000);
   closeSync(file);
   const line =
-    /nbd1: the digests of its layers are not kept: a file changed while it was read; a later/;
+    /nbd1: the digests of its layers are not kept: .*layer\.tar: it changed while it was read; a later/;
   await until(() => first.log.some((each) => line.test(each)));
   const id = records().find(({ index }) => index === 1)?.id ?? '';
   const path = join(folder, 'devices', `${id}.contents`);

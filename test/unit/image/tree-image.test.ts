@@ -18,6 +18,7 @@ async function linesOf(image: TreeImage): Promise<Record<string, unknown>[]> {
   const shape = {
     index: image.index,
     layers: [image.metadata, ...blobs.keys()],
+    unverified: [],
     partition: null,
   };
   const disk = new ReaderFactory().disk(structuredClone(diskOf(shape, blobs)));
