@@ -57,8 +57,9 @@ export interface ChunkFetcher {
   /**
    * Makes room on the disk of the cache for a file that is worth more than chunks. Absent: a fetcher that only reads.
    * @param bytes that the file is going to have
+   * @returns why there is no room; null: there is
    */
-  makeRoom?(bytes: number, file: string): Promise<boolean>;
+  makeRoom?(bytes: number, file: string): Promise<string | null>;
   /** Drops the range, whose bytes are wrong. There is no answer. */
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }

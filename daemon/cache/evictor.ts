@@ -139,14 +139,14 @@ export class Evictor {
    * rejects.
    * @param bytes that the file is going to have beside those that it has
    * @param file its path: another call for it takes the place of this one
-   * @returns whether there is room
+   * @returns why there is no room; null: there is
    */
-  async makeRoom(bytes: number, file: string): Promise<boolean> {
+  async makeRoom(bytes: number, file: string): Promise<string | null> {
     this.#reserved.set(file, { bytes, until: monotonicMs() + RESERVE_MS });
     // One that has begun may not know of it.
     await this.#running;
     await this.run();
-    return this.fullness === null;
+    return this.fullness;
   }
 
   /** Bytes. */

@@ -31,8 +31,8 @@ interface CopiesPlace {
   readonly mends?: readonly { readonly path: string; readonly fd: number }[];
 }
 
-/** @returns whether there is room */
-type MakeRoom = (bytes: number, file: string) => Promise<boolean>;
+/** @returns why there is no room; null: there is */
+type MakeRoom = (bytes: number, file: string) => Promise<string | null>;
 
 export class PlainCopies {
   readonly #place: CopiesPlace;
@@ -239,21 +239,20 @@ export class CopyWriter {
     const needed = minFree + LOOK_BYTES;
     // Chunks come meanwhile, so the cache counts what is going to be written before it is.
     const growth = Math.min(LOOK_BYTES, most);
-    const grow = async (): Promise<boolean> =>
-      makeRoom === null || limit === null || makeRoom(growth, temporary);
-    let hasRoom = await grow();
+    const grow = async (): Promise<string | null> =>
+      makeRoom === null || limit === null ? null : makeRoom(growth, temporary);
+    let full = await grow();
     let free = await freeBytes(folder.path);
     if (free < needed) {
       await (makeRoom ? makeRoom(ROOM_BYTES, temporary) : this.#removeOthers(needed - free));
-      hasRoom = await grow();
+      full = await grow();
       free = await freeBytes(folder.path);
     }
     this.#room = LOOK_BYTES;
-    if (free >= needed && hasRoom) return;
-    // A cache that may have more would not help a disk that is full, so the disk comes first.
-    if (free >= needed && limit !== null) {
-      const room = `the cache in ${folder.path} may have ${humanSize(limit)}, and what is in use leaves no room`;
-      throw this.#refusal(room, 'allow the cache more');
+    if (free >= needed) {
+      if (full === null) return;
+      // It may be the limit, or the disk, of which other files are going to have the rest.
+      throw this.#refusal(full, 'make room there');
     }
     const kept = minFree === 0 ? '' : `, and ${humanSize(minFree)} of them stay free`;
     const room = `the disk of ${folder.path} has no room: ${humanSize(free)} are free${kept}`;

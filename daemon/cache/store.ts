@@ -173,8 +173,8 @@ export class CacheStore {
   }
 
   /** See Evictor.makeRoom. */
-  async makeRoom(bytes: number, file: string): Promise<boolean> {
-    return this.#place ? this.#place.evictor.makeRoom(bytes, file) : true;
+  async makeRoom(bytes: number, file: string): Promise<string | null> {
+    return this.#place ? this.#place.evictor.makeRoom(bytes, file) : null;
   }
 
   /** Checks every chunk that is kept. @throws OverlaybdError IO */

@@ -58,7 +58,7 @@ export interface Answers {
   list: CacheEntry[];
   remove: null;
   gc: number;
-  room: boolean;
+  room: string | null;
   verify: CacheCheck[];
   warm: WarmProgress;
   record: null;

@@ -60,7 +60,7 @@ export class FetchedImages implements RemoteImages {
     return this.#client.setDigests(blob, digests, generation);
   }
 
-  makeRoom(bytes: number, file: string): Promise<boolean> {
+  makeRoom(bytes: number, file: string): Promise<string | null> {
     return this.#client.cache({ do: 'room', bytes, file });
   }
 

@@ -125,8 +125,8 @@ async function placesOf(
   if (!place || !key) return NO_PLACES;
   const { LayerRecords } = await import('../cache/layer-records.js');
   const { PlainCopies } = await import('../cache/plain-copies.js');
-  const ask = async (bytes: number, file: string): Promise<boolean> =>
-    (await readers.fetcher().makeRoom?.(bytes, file)) ?? true;
+  const ask = async (bytes: number, file: string): Promise<string | null> =>
+    (await readers.fetcher().makeRoom?.(bytes, file)) ?? null;
   const makeRoom = isCached ? ask : null;
   const copies = new PlainCopies(place, makeRoom);
   const isAnew = place.isAnew || (await copies.isDamaged(key));
