@@ -76,6 +76,10 @@ export class HostLanes {
    */
   open(host: string, ...image: Parameters<Lane['open']>): ReturnType<Lane['open']> {
     const [request, , cancelled] = image;
+    if (cancelled?.aborted) {
+      request.fetcher?.port.close();
+      return Promise.reject(notWanted());
+    }
     return new Promise((resolve, reject) => {
       const begin: Open = (lane) => {
         // The thread starts here, so its times begin anew.

@@ -203,6 +203,30 @@ await test('an opening that is cancelled while it waits ends at once', async (t)
   fake.lanes.close();
 });
 
+await test('an opening that was cancelled before does not wait', async (t) => {
+  const fake = new FakeLanes();
+  const first = ['a', 'b'].map((name) => fake.open(`slow.example/${name}`));
+  let isClosed = false;
+  const port = { close: () => (isClosed = true) };
+  const request = {
+    source: sourceOfWords(['docker://slow.example/c']),
+    strict: false,
+    readsWhole: true,
+    records: null,
+    fetcher: { port } as unknown as OpenRequest['fetcher'],
+  };
+  const third = fake.lanes.open('slow.example', request, () => undefined, AbortSignal.abort());
+  let error: unknown = null;
+  third.catch((each: unknown) => (error = each));
+  await nextTurn();
+  t.match(error, { code: 'BUSY', message: 'the opening was cancelled' });
+  t.ok(isClosed, 'its line to the fetcher has no user');
+  for (const name of ['a', 'b']) await fake.end(`slow.example/${name}`);
+  await Promise.all(first);
+  t.same(fake.names, []);
+  fake.lanes.close();
+});
+
 await test('the host of an image is that of its first layer that is in a registry', (t) => {
   const file = { kind: 'file', path: '/layers/base' } as const;
   const blob = {
