@@ -5,6 +5,7 @@ import { OverlaybdError } from '../errors.js';
 import { grown } from '../lib/columns.js';
 import { entryError } from './entry-error.js';
 import {
+  DEVICE_BYTES,
   ENTRY_TYPES,
   LayerTree,
   SECTOR,
@@ -44,9 +45,6 @@ export interface BuilderOptions {
   /** What may be kept on the heap for the layer; tests set it. */
   readonly mostHeapBytes?: number;
 }
-
-/** What a device takes of the heap: a place in a table. */
-const DEVICE_BYTES = 56;
 
 const WHITEOUT = '.wh.';
 /** Names of aufs begin so; only the opaque marker means something. */

@@ -73,6 +73,9 @@ export interface TreeEntry {
   readonly position: number;
 }
 
+/** What a device takes of the heap: a place in a table. */
+export const DEVICE_BYTES = 56;
+
 /** What LayerTreeBuilder collects; see there. Lists that few entries have a part in are maps by entry. */
 export interface LayerColumns {
   readonly count: number;
@@ -109,11 +112,22 @@ export class LayerTree {
   readonly columns: LayerColumns;
   /** Content sources that the ranges name: 0 to sourceCount - 1. */
   readonly sourceCount: number;
+  #heapBytes: number | null = null;
 
   constructor(name: string, columns: LayerColumns, sourceCount: number) {
     this.name = name;
     this.columns = columns;
     this.sourceCount = sourceCount;
+  }
+
+  /** What it takes of the heap: columns are not on it. */
+  get heapBytes(): number {
+    const { rdevs, xattrSets } = this.columns;
+    this.#heapBytes ??= xattrSets.reduce(
+      (sum, set) => sum + set.heapBytes,
+      DEVICE_BYTES * rdevs.size,
+    );
+    return this.#heapBytes;
   }
 
   get count(): number {

@@ -6,7 +6,7 @@ import { counted } from '../lib/counted.js';
 import { entryError } from './entry-error.js';
 import { HiddenNames } from './hidden-names.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_SOURCES } from './limits.js';
+import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_SOURCES, MAX_TREE_HEAP } from './limits.js';
 import { ROOT, MergedTree, WHITEOUT_NODE } from './merged-tree.js';
 import { nameOf, parentOf, shownPath } from './names.js';
 import { TreeUnderWay } from './under-way.js';
@@ -19,6 +19,11 @@ import { PathWalker, type Missing } from './walk.js';
 export function checkLayers(layers: readonly LayerTree[], name: string): void {
   const entries = layers.reduce((sum, { count }) => sum + count, 0);
   const bytes = layers.reduce((sum, { columns }) => sum + columns.bytes, 0);
+  const heap = layers.reduce((sum, { heapBytes }) => sum + heapBytes, 0);
+  if (heap > MAX_TREE_HEAP) {
+    const text = `${name}: devices and different sets of extended attributes in its lowest ${counted(layers.length, 'layer')} take ${heap} bytes of memory, at most ${MAX_TREE_HEAP}`;
+    throw new OverlaybdError('LIMIT', text);
+  }
   if (entries <= MAX_IMAGE_ENTRIES && bytes <= MAX_IMAGE_BYTES) return;
   const message = `${name}: ${entries} files with names of ${bytes} bytes in its lowest ${counted(layers.length, 'layer')}, at most ${MAX_IMAGE_ENTRIES} and ${MAX_IMAGE_BYTES}`;
   throw new OverlaybdError('LIMIT', message);

@@ -15,7 +15,7 @@ export class TreeUnderWay {
   readonly opaque = new Set<number>();
   /** Names looked up on the ways of symlinks so far. */
   linkSteps = 0;
-  /** Of the heap: what directories and names take. */
+  /** Of the heap: what directories and names take, and what the layers have there. */
   #heapBytes = 0;
   readonly #mostHeapBytes: number;
   readonly #directories: (Map<string, number> | undefined)[] = [];
@@ -33,6 +33,8 @@ export class TreeUnderWay {
   constructor(layers: readonly LayerTree[], mostHeapBytes = MAX_TREE_HEAP) {
     this.layers = layers;
     this.#mostHeapBytes = mostHeapBytes;
+    // They are there as long as it is.
+    for (const layer of layers) this.#heapBytes += layer.heapBytes;
     this.newInode(0, IMPLIED, ROOT);
     this.#depths[ROOT] = 0;
   }

@@ -11,15 +11,19 @@ const XATTR_BYTES = 240;
 const MAX_HEAP_VALUE = 64;
 const MAX_KEY = 1024;
 
-/** What xattrs take of the heap. */
+/** What xattrs take of the heap while a layer is read, where equal sets are found by their keys. */
 export function heapBytesOf(xattrs: ReadonlyMap<string, Uint8Array>): number {
   let bytes = SET_BYTES;
   let key = 0;
   for (const [name, { length }] of xattrs) {
-    bytes += XATTR_BYTES + name.length + (length > MAX_HEAP_VALUE ? 0 : length);
+    bytes += xattrHeap(name, length);
     key += name.length + length;
   }
   return bytes + Math.min(key, MAX_KEY);
+}
+
+function xattrHeap(name: string, length: number): number {
+  return XATTR_BYTES + name.length + (length > MAX_HEAP_VALUE ? 0 : length);
 }
 
 /** Names with values, sorted by the bytes of the name. */
@@ -31,6 +35,15 @@ export class XattrSet {
   constructor(names: readonly string[], values: readonly Uint8Array[]) {
     this.names = names;
     this.values = values;
+  }
+
+  /** What it takes of the heap. */
+  get heapBytes(): number {
+    const { values } = this;
+    return this.names.reduce(
+      (sum, name, i) => sum + xattrHeap(name, (values[i] as Uint8Array).length),
+      SET_BYTES,
+    );
   }
 
   toMap(): Map<string, Uint8Array> {

@@ -302,6 +302,23 @@ await test('entries and names of all layers have limits', (t) => {
   t.end();
 });
 
+await test('what all layers have on the heap has a limit, which the merge shares', (t) => {
+  const layer = treeOf([
+    { path: 'a', type: 'char', xattrs: new Map([['user.x', Buffer.from('x')]]) },
+  ]);
+  const [set] = layer.columns.xattrSets;
+  const xattrSets = Array.from({ length: 300_000 }, () => set as NonNullable<typeof set>);
+  const big = new LayerTree('big', { ...layer.columns, xattrSets }, 0);
+  checkLayers([big, layer], 'image');
+  t.throws(() => checkLayers([big, big], 'image'), {
+    code: 'LIMIT',
+    message: /^image: devices and different sets .* in its lowest 2 layers take \d+ bytes/,
+  });
+  t.throws(() => new TreeUnderWay([layer], layer.heapBytes), { code: 'LIMIT' });
+  t.doesNotThrow(() => new TreeUnderWay([layer], layer.heapBytes + 320));
+  t.end();
+});
+
 await test('names that take too much of the heap are refused before they do', (t) => {
   const layer = treeOf([{ path: 'dir', type: 'dir' }]);
   const tree = new TreeUnderWay([layer], 2000);
