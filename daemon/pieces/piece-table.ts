@@ -99,7 +99,8 @@ export class PieceTableBuilder {
   #lengths = new Uint32Array(64);
   #memberOf = new Uint32Array(64);
   #inner = new Uint32Array(64);
-  #digests = new Uint8Array(64 * DIGEST_SIZE);
+  /** None before the first digest: a table may have millions of pieces without one. */
+  #digests = new Uint8Array();
   #hasDigest = new Uint8Array(64);
   #size = 0;
 
@@ -152,15 +153,24 @@ export class PieceTableBuilder {
    */
   finish(end: number): PieceTable {
     const count = this.#count;
+    const positions = sharedCopy(this.#positions, count);
+    // Columns of millions of pieces must not be there twice, all at once.
+    this.#positions = new Float64Array();
+    const lengths = sharedCopy(this.#lengths, count);
+    const members = sharedCopy(this.#memberOf, count);
+    const inner = sharedCopy(this.#inner, count);
+    this.#lengths = this.#memberOf = this.#inner = new Uint32Array();
+    const digests = sharedCopy(this.#digests, count * DIGEST_SIZE);
+    this.#digests = new Uint8Array();
     return {
       count,
       size: sourceSize(this.#size),
-      positions: sharedCopy(this.#positions, count),
-      lengths: sharedCopy(this.#lengths, count),
-      members: sharedCopy(this.#memberOf, count),
-      inner: sharedCopy(this.#inner, count),
+      positions,
+      lengths,
+      members,
+      inner,
       hash: this.#hash,
-      digests: sharedCopy(this.#digests, count * DIGEST_SIZE),
+      digests,
       hasDigest: sharedCopy(this.#hasDigest, count),
       ...this.#members.finish(end),
       blocks: null,
@@ -180,6 +190,7 @@ export class PieceTableBuilder {
     this.#memberOf[i] = member;
     this.#inner[i] = inner;
     if (digest) {
+      this.#digests = grown(this.#digests, (i + 1) * DIGEST_SIZE - 1);
       this.#digests.set(digest, i * DIGEST_SIZE);
       this.#hasDigest[i] = 1;
     }
@@ -192,7 +203,6 @@ export class PieceTableBuilder {
     this.#lengths = grown(this.#lengths, i);
     this.#memberOf = grown(this.#memberOf, i);
     this.#inner = grown(this.#inner, i);
-    this.#digests = grown(this.#digests, i * DIGEST_SIZE);
     this.#hasDigest = grown(this.#hasDigest, i);
   }
 }

@@ -39,6 +39,27 @@ await test('pieces in the order of files, members in any order', (t) => {
   t.end();
 });
 
+await test('digests that begin after many pieces without one', (t) => {
+  const builder = new PieceTableBuilder('blob');
+  const count = 1000;
+  for (let i = 0; i < count; i++) {
+    const digest = i === 700 || i === 701 ? Buffer.alloc(32, i - 699) : null;
+    builder.addStored({ ...piece(10 * i, 10), digest });
+  }
+  const { digests, hasDigest } = builder.finish(10 * count);
+  t.equal(digests.length, 32 * count);
+  t.same(
+    [...digests.subarray(32 * 699, 32 * 703)],
+    [...Buffer.alloc(32), ...Buffer.alloc(32, 1), ...Buffer.alloc(32, 2), ...Buffer.alloc(32)],
+  );
+  t.ok(digests.buffer instanceof SharedArrayBuffer);
+  t.same(
+    [...hasDigest.entries()].flatMap(([i, each]) => (each === 1 ? i : [])),
+    [700, 701],
+  );
+  t.end();
+});
+
 await test('no more is read than compressors can make', (t) => {
   const builder = new PieceTableBuilder('blob');
   builder.addStored(piece(0, 100));
