@@ -12,7 +12,8 @@ interface DecodeAhead {
   open(): [stored: Uint8Array, plain: Uint8Array];
   /**
    * Begins a round, and forgets the ranges of the one before.
-   * @returns whether anything is gained by it: a core is free, and the helper is ready
+   * @returns false if nothing is gained by it: no core is free, or the helper is in a range. Then the ranges of the
+   *   round before stay and can be finished, and none can be added
    */
   begin(): boolean;
   /**
@@ -20,7 +21,8 @@ interface DecodeAhead {
    * The arguments are those of `decodeBlocks`: block i is bytes [bounds[i], bounds[i + 1]) after `storedAt`.
    * @param fd where the stored bytes are to be read; -1: they are in the memory already
    * @param position of block 0 in the file
-   * @returns the number of the range; -1 if there is no room for it, no library, or a byte is not at hand
+   * @returns the number of the range; -1 if no round has begun, there is no room for it, no library, or a byte is not
+   *   at hand
    * @throws RangeError if it is not within the memory
    */
   add(
@@ -44,6 +46,8 @@ interface DecodeAhead {
    * @returns whether it is decoded; false: a block is bad, a byte is not at hand, or the helper was interrupted in it
    */
   finish(number: number): boolean;
+  /** How many ranges the helper has decoded. For tests. */
+  helped(): number;
 }
 
 export const decodeAhead = addon['ahead'] as DecodeAhead;

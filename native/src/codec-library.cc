@@ -12,7 +12,7 @@ namespace {
 
 // From 22 on, Node.js carries zstd of another version and exports its functions: without DEEPBIND,
 // the library would call those in place of its own. The sanitizers refuse it.
-#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__)
+#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr int kOwnFunctions = RTLD_DEEPBIND;
 #else
 constexpr int kOwnFunctions = 0;

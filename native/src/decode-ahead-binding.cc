@@ -40,10 +40,12 @@ Napi::Value ArrayOf(Napi::Env env, const DecodeAhead::Memory& memory, size_t siz
 Napi::Value OpenCall(const Napi::CallbackInfo& info) {
   Ahead& ahead = *static_cast<Ahead*>(info.Data());
   if (ahead != nullptr) throw Napi::Error::New(info.Env(), "ahead: open already");
-  ahead = std::make_unique<DecodeAhead>();
+  auto opened = std::make_unique<DecodeAhead>();
   Napi::Array both = Napi::Array::New(info.Env(), 2);
-  both.Set(0u, ArrayOf(info.Env(), ahead->stored(), DecodeAhead::kStoredSize));
-  both.Set(1u, ArrayOf(info.Env(), ahead->plain(), DecodeAhead::kPlainSize));
+  both.Set(0u, ArrayOf(info.Env(), opened->stored(), DecodeAhead::kStoredSize));
+  both.Set(1u, ArrayOf(info.Env(), opened->plain(), DecodeAhead::kPlainSize));
+  // Last, so that a call that fails can be made again.
+  ahead = std::move(opened);
   return both;
 }
 
@@ -100,6 +102,10 @@ Napi::Value FinishCall(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), AheadOf(info).Finish(number));
 }
 
+Napi::Value HelpedCall(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(AheadOf(info).helped()));
+}
+
 }  // namespace
 
 void ExportDecodeAhead(Napi::Object exports) {
@@ -113,6 +119,7 @@ void ExportDecodeAhead(Napi::Object exports) {
   Export<AddCall>(exports, "add", ahead);
   Export<WakeCall>(exports, "wake", ahead);
   Export<FinishCall>(exports, "finish", ahead);
+  Export<HelpedCall>(exports, "helped", ahead);
 }
 
 }  // namespace overlaybd_nbd

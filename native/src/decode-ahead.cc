@@ -1,4 +1,4 @@
-// Reads and decodes blocks of several reads on two cores. See decode-ahead.h.
+// Reads and decodes ranges of blocks on two cores. See decode-ahead.h.
 #include "decode-ahead.h"
 
 #include <algorithm>
@@ -12,9 +12,16 @@
 namespace overlaybd_nbd {
 namespace {
 
-// The longest that a caller looks for the end of a range that the helper decodes: a block of 64 KiB
-// takes zstd 70 us. After that the helper may not be running at all.
+// The longest that a caller looks for the end of a range that the helper decodes, for each 64 KiB
+// in it or a part of them: zstd takes 70 us for 64 KiB. After that the helper may not be running at
+// all.
 constexpr std::chrono::microseconds kPatience{100};
+constexpr size_t kPatienceBytes = 64 * 1024;
+
+std::chrono::microseconds PatienceFor(const BlockRun& run) {
+  const size_t bytes = (run.count - 1) * run.block_size + run.last_wanted;
+  return kPatience * static_cast<int64_t>((bytes + kPatienceBytes - 1) / kPatienceBytes);
+}
 
 DecodeAhead::Memory NewMemory(size_t size) {
   return {new uint8_t[size], std::default_delete<uint8_t[]>()};
@@ -43,25 +50,30 @@ DecodeAhead::~DecodeAhead() {
 }
 
 bool DecodeAhead::Begin() {
+  is_open_ = false;
+  if (!DecodingThread::IsCoreFree(1) || !Prepare()) return false;
   const size_t count = count_.load(std::memory_order_relaxed);
-  bool is_over = true;
   for (size_t i = 0; i < count; ++i) {
-    // After that the helper cannot take it any more.
-    if (!Take(&ranges_[i]) && ranges_[i].state.load(std::memory_order_acquire) == kTaken) {
-      is_over = false;
-    } else {
+    if (ranges_[i].state.load(std::memory_order_acquire) == kTaken) return false;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (Take(&ranges_[i])) {
+      // Now the helper cannot take it any more.
       ranges_[i].state.store(kNone, std::memory_order_relaxed);
+    } else if (ranges_[i].state.load(std::memory_order_acquire) == kTaken) {
+      // The helper has taken it since. Those that were taken from it above are not decoded.
+      return false;
     }
   }
-  if (!is_over) return false;
   count_.store(0, std::memory_order_relaxed);
   bounds_used_ = 0;
-  return DecodingThread::IsCoreFree(1) && Prepare();
+  is_open_ = true;
+  return true;
 }
 
 int DecodeAhead::Add(Codec codec, const BlockRun& run, int fd, uint64_t position) {
   const size_t number = count_.load(std::memory_order_relaxed);
-  if (number == kMaxRanges || run.count >= bounds_.size() - bounds_used_) return -1;
+  if (!is_open_ || number == kMaxRanges || run.count >= bounds_.size() - bounds_used_) return -1;
   const auto kind = static_cast<size_t>(codec);
   if (own_codecs_[kind] == nullptr) own_codecs_[kind] = MakeBlockCodec(codec);
   // Published with the state of the first range that needs it.
@@ -79,7 +91,9 @@ int DecodeAhead::Add(Codec codec, const BlockRun& run, int fd, uint64_t position
   range.fd = fd;
   if (fd >= 0) {
     // What the table knows of a file is gone when it is closed. The helper asks the system only: a
-    // descriptor that is closed meanwhile gives an error, or bytes that nobody wants any more.
+    // descriptor that is closed meanwhile gives an error, or bytes of another file. Nobody takes
+    // these: callers know a range by the number of its owner, which ends with its files and which
+    // no later owner gets.
     const FileEntry* const entry = FindFile(fd);
     if (entry != nullptr && entry->access != FileAccess::kNoWait) {
       auto* const to = const_cast<uint8_t*>(run.data);
@@ -110,7 +124,7 @@ bool DecodeAhead::Finish(size_t number) {
   }
   State state = range.state.load(std::memory_order_acquire);
   if (state == kTaken) {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
+    const auto end = std::chrono::steady_clock::now() + PatienceFor(range.run);
     do {
       for (int n = 0; n < 8; ++n) Pause();
       state = range.state.load(std::memory_order_acquire);
@@ -164,6 +178,7 @@ void DecodeAhead::HelpWithAll() {
     if (!Take(&ranges_[i])) continue;
     const DecodingThread now;
     Decode(&ranges_[i], helpers_codecs_);
+    helped_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 

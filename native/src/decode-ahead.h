@@ -1,7 +1,7 @@
-// Reads and decodes the blocks of several reads on two cores: the reads of one round are announced,
-// a helper begins with the last one, and the caller takes them from the first one on. No thread
-// waits for the other for long: what the helper has not decoded in time is decoded by the caller.
-// It does not depend on Node.js, and does not know ZFile headers.
+// Reads and decodes ranges of blocks on two cores. A range is what one read needs of one file. The
+// ranges of one round are announced, a helper begins with the last one, and the caller takes them
+// from the first one on. No thread waits for the other for long: what the helper has not decoded in
+// time is decoded by the caller. It does not depend on Node.js, and does not know ZFile headers.
 #pragma once
 
 #include <array>
@@ -38,17 +38,22 @@ class DecodeAhead {
   const Memory& plain() const { return plain_; }
 
   // Begins a round, and forgets the ranges of the round before. False if nothing would be gained,
-  // because other threads use the cores, or if the helper is still in a range of that round.
+  // because other threads use the cores, if there is no helper, or if the helper is in a range.
+  // Then the ranges of the round before stay, so that the caller can finish them, and none can be
+  // added until a round begins: its bytes could be where the helper writes.
   bool Begin();
   // Announces a run in `stored` to be decoded to `plain`. With `fd` >= 0, its bytes are first read
   // from there; the file has to be open for as long as its bytes are wanted. Returns the number of
-  // the range; -1 if that are too many, if there is no such codec, or if the bytes are not at hand.
+  // the range; -1 if no round has begun, if that are too many ranges or blocks, if there is no such
+  // codec, or if the bytes are not at hand.
   int Add(Codec codec, const BlockRun& run, int fd, uint64_t position);
   // All ranges of the round have been announced: the helper begins.
   void Wake();
   // Whether the range is now decoded. If not, the caller has to read and decode it as if it had not
   // been announced: a block is bad, its bytes are not at hand, or the helper was interrupted in it.
   bool Finish(size_t number);
+  // How many ranges the helper has decoded since the start. For tests.
+  uint64_t helped() const { return helped_.load(std::memory_order_relaxed); }
 
  private:
   enum State { kNone, kWaiting, kTaken, kDecoded, kBad };
@@ -72,6 +77,9 @@ class DecodeAhead {
   const Memory plain_;
   std::array<Range, kMaxRanges> ranges_;
   std::atomic<size_t> count_{0};
+  std::atomic<uint64_t> helped_{0};
+  // Whether ranges can be added.
+  bool is_open_ = false;
   // Of all ranges: each has one more than it has blocks.
   std::array<uint32_t, kMaxBlocks + kMaxRanges> bounds_;
   size_t bounds_used_ = 0;

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <atomic>
-#include <thread>
+
+#include "usable-cores.h"
 
 namespace overlaybd_nbd {
 
@@ -14,10 +15,11 @@ class DecodingThread {
   DecodingThread(const DecodingThread&) = delete;
   DecodingThread& operator=(const DecodingThread&) = delete;
 
-  // Whether fewer threads decode than there are cores. Others may begin at once.
-  static bool IsCoreFree(unsigned waiting = 0) {
-    static const unsigned cores = std::thread::hardware_concurrency();
-    return Count().load(std::memory_order_relaxed) + waiting < cores;
+  // Whether fewer threads decode than there are cores. `soon` threads that will decode at once, and
+  // are not counted yet, need a core each. Others may begin at any time.
+  static bool IsCoreFree(unsigned soon = 0) {
+    static const unsigned cores = UsableCores();
+    return Count().load(std::memory_order_relaxed) + soon < cores;
   }
 
  private:

@@ -3,13 +3,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include "usable-cores.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -45,12 +46,6 @@ inline void Pause() {
 #elif defined(__aarch64__)
   for (int i = 0; i < 8; ++i) asm volatile("yield");
 #endif
-}
-
-unsigned UsableCores() {
-  cpu_set_t cores;
-  if (::sched_getaffinity(0, sizeof(cores), &cores) != 0) return 1;
-  return static_cast<unsigned>(CPU_COUNT(&cores));
 }
 
 }  // namespace

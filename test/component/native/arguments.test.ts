@@ -175,6 +175,7 @@ await t.test('every function of the addon is in the list above', async (test) =>
     'ahead.open',
     'ahead.begin',
     'ahead.wake',
+    'ahead.helped',
     'sockets.pair',
     'inflaters.open',
     'zstdStreams.open',
