@@ -93,9 +93,11 @@ export interface Disk extends RandomAccess {
 
 /** Reads that arrived together, and whose bytes are decoded together, on more than one core. One for each thread. */
 export interface ReadsTogether {
+  /** The number of the last round that began: what was announced in earlier ones is forgotten. */
+  readonly round: number;
   /**
    * Begins a round, and forgets what was announced in the one before.
-   * @returns whether it is worth it to announce reads now
+   * @returns false if it is not worth it to announce reads now: then no round begins, and nothing is forgotten
    */
   begin(): boolean;
   /** All reads of the round have been announced. */

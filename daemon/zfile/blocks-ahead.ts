@@ -1,4 +1,5 @@
-// The blocks of reads that have been announced: two cores decode them. One for each thread, shared by all readers.
+// The blocks of reads that have been announced: two cores decode them. One for each thread, shared by all readers: the
+// memory and the round of daemon/native/decode-ahead.ts are the thread's.
 
 import { decodeAhead } from '../native/decode-ahead.js';
 import type { FileRange, ReadsTogether } from '../lib/disk.js';
@@ -6,6 +7,13 @@ import type { Batch } from '../codec/batch.js';
 
 /** Ranges of blocks of a round. */
 const MAX_RANGES = 64;
+const NO_OWNER = 0;
+
+/** Who reads announced ranges. */
+export interface AheadReader {
+  /** Adds the blocks of a range with {@link BlocksAhead.add}, unless nothing is gained by it. */
+  addAhead(offset: number, length: number): void;
+}
 
 export class BlocksAhead implements ReadsTogether {
   /** Where stored blocks are read to, at {@link storedAt}. */
@@ -13,8 +21,20 @@ export class BlocksAhead implements ReadsTogether {
   /** Where {@link take} finds their plain bytes. */
   plain: Uint8Array = new Uint8Array(0);
   storedAt = 0;
+  round = 0;
   #plainAt = 0;
   #isOpen = false;
+  /** There is no memory for it: it never announces anything. */
+  #cannot = false;
+  /** Whether a round has begun, and not all its reads have been announced. */
+  #isAnnouncing = false;
+  /** The read that was announced last, and its last block. It may have been dropped or added since. */
+  #askedOwner = NO_OWNER;
+  #askedLast = 0;
+  /** That read while it is not clear whether the next one begins in its last block. */
+  #pending: AheadReader | null = null;
+  #pendingOffset = 0;
+  #pendingLength = 0;
   #count = 0;
   /** Reads come in the order in which they were announced. */
   #next = 0;
@@ -27,19 +47,68 @@ export class BlocksAhead implements ReadsTogether {
   readonly #numbers = new Uint32Array(MAX_RANGES);
 
   begin(): boolean {
+    this.#isAnnouncing = false;
+    // If no round begins, what was announced in the one before can still be taken.
+    if (!this.#open() || !decodeAhead.begin()) return false;
+    this.round++;
+    this.#isAnnouncing = true;
+    this.#askedOwner = NO_OWNER;
+    this.#pending = null;
     this.#count = 0;
     this.#next = 0;
     this.storedAt = 0;
     this.#plainAt = 0;
-    if (!this.#isOpen) {
+    return true;
+  }
+
+  #open(): boolean {
+    if (this.#isOpen || this.#cannot) return this.#isOpen;
+    try {
       [this.stored, this.plain] = decodeAhead.open();
       this.#isOpen = true;
+    } catch {
+      this.#cannot = true;
     }
-    return decodeAhead.begin();
+    return this.#isOpen;
   }
 
   end(): void {
+    if (!this.#isAnnouncing) return;
+    this.#addPending();
+    this.#isAnnouncing = false;
     if (this.#count > 1) decodeAhead.wake();
+  }
+
+  /**
+   * Announces a read of blocks [first, last] of an owner. If a read begins in the block in which the one before it
+   * ends, neither is decoded ahead: the reader decodes that block once, and keeps it.
+   */
+  announce(
+    reader: AheadReader,
+    owner: number,
+    first: number,
+    last: number,
+    offset: number,
+    length: number,
+  ): void {
+    if (!this.#isAnnouncing) return;
+    const isReadOn = this.#askedOwner === owner && this.#askedLast === first;
+    this.#askedOwner = owner;
+    this.#askedLast = last;
+    if (isReadOn) {
+      this.#pending = null;
+      return;
+    }
+    this.#addPending();
+    this.#pending = reader;
+    this.#pendingOffset = offset;
+    this.#pendingLength = length;
+  }
+
+  #addPending(): void {
+    const reader = this.#pending;
+    this.#pending = null;
+    reader?.addAhead(this.#pendingOffset, this.#pendingLength);
   }
 
   /** Whether there is room for `stored` bytes of `count` blocks. */
@@ -51,15 +120,8 @@ export class BlocksAhead implements ReadsTogether {
     );
   }
 
-  /** Whether the block is the last one of the range that was announced last. */
-  endsWith(owner: number, block: number): boolean {
-    const i = this.#count - 1;
-    if (i < 0 || this.#owners[i] !== owner) return false;
-    return block === (this.#firsts[i] as number) + (this.#counts[i] as number) - 1;
-  }
-
   /**
-   * Announces blocks [first, first + count), which are those of a batch.
+   * Adds blocks [first, first + count), which are those of a batch.
    * @param lastWanted how much of the last block is decoded
    * @param file where they begin; its `fd` is -1 if they have been read to {@link storedAt}
    */
@@ -114,3 +176,6 @@ export class BlocksAhead implements ReadsTogether {
     return -1;
   }
 }
+
+/** That of this thread. */
+export const blocksAhead = new BlocksAhead();

@@ -7,16 +7,18 @@ import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
 import type { FileRange, ReadsTogether } from '../lib/disk.js';
 import { BlockCache } from './block-cache.js';
-import { BlocksAhead } from './blocks-ahead.js';
+import { blocksAhead, type AheadReader, type BlocksAhead } from './blocks-ahead.js';
 import { Blocks, type ZfileSpec } from './blocks.js';
 import { Run } from './run.js';
+
+/** Readers that were made in this thread, which may have more than one scratch memory. */
+let readers = 0;
 
 /** Scratch memory of one thread, shared by all its readers: reads never overlap in time. */
 export class ZfileScratch {
   readonly run = new Run();
-  readonly ahead = new BlocksAhead();
+  readonly ahead = blocksAhead;
   readonly #caches = new Map<number, BlockCache>();
-  #readers = 0;
 
   /** The decoded blocks that readers of files with this block size keep. */
   cacheOf(blockSize: number): BlockCache {
@@ -28,13 +30,13 @@ export class ZfileScratch {
     return cache;
   }
 
-  /** A number that no other reader has. */
+  /** A number from 1 on that no other reader of this thread has or had. */
   newOwner(): number {
-    return ++this.#readers;
+    return ++readers;
   }
 }
 
-export class ZfileReader implements BlobSource {
+export class ZfileReader implements BlobSource, AheadReader {
   readonly name: string;
   readonly size: number;
   readonly isLocal: boolean;
@@ -94,16 +96,23 @@ export class ZfileReader implements BlobSource {
     return this.#source.prefetch(begin, this.#storedEnd(offset + length) - begin);
   }
 
-  /** Reads the stored blocks of a short range, for two cores to decode them. */
   announce(offset: number, length: number): void {
+    if (this.#codecAhead === null || length === 0 || offset + length > this.size) return;
+    const first = this.#blocks.blockOf(offset);
+    const last = this.#blocks.blockOf(offset + length - 1);
+    this.#ahead.announce(this, this.#owner, first, last, offset, length);
+  }
+
+  /** Finds the stored blocks of a short range in a file, or reads them, for two cores to decode them. */
+  addAhead(offset: number, length: number): void {
     const codec = this.#codecAhead;
-    if (codec === null || length === 0 || offset + length > this.size) return;
+    if (codec === null) return;
     const blocks = this.#blocks;
     const ahead = this.#ahead;
     const first = blocks.blockOf(offset);
     const end = blocks.blockOf(offset + length - 1) + 1;
     // A client that reads on finds the head of the range in the cache.
-    if (this.#cache.has(this.#owner, first) || ahead.endsWith(this.#owner, first)) return;
+    if (this.#cache.has(this.#owner, first)) return;
     const run = this.#run;
     run.plan(blocks, first, end);
     const { begin, stored, count, batch } = run;
@@ -195,8 +204,8 @@ export class ZfileReader implements BlobSource {
     const { plain } = ahead;
     const begin = place - blocks.beginOf(first);
     dst.set(plain.subarray(begin + at, begin + end), to);
-    // If the next read begins in the last block, the client reads on.
-    if (end < blocks.endOf(last)) {
+    // If the next read begins in the last block, the client reads on. What the cache has of the block is more.
+    if (end < blocks.endOf(last) && !this.#cache.has(this.#owner, last)) {
       this.#cache.place(this.#owner, last);
       this.#cache.keep(this.#owner, last, 0);
     }

@@ -23,7 +23,7 @@ class ScriptedSource implements BlobSource {
   readonly prefetched: Range[] = [];
   readonly reads: Range[] = [];
   readonly announced: Range[] = [];
-  readonly together: ReadsTogether = { begin: () => true, end: () => undefined };
+  readonly together: ReadsTogether = { round: 0, begin: () => true, end: () => undefined };
   waits = false;
   fails = false;
   fetch: Promise<void> | null = null;

@@ -64,7 +64,7 @@ await test('reads are announced to the disk of a partition, if it wants that', (
   const raw = new RawDisk(new FileSource(spec));
   t.equal(new PartitionDisk(raw, 100, 800).together, undefined);
   const announced: number[][] = [];
-  const together = { begin: () => true, end: () => undefined };
+  const together = { round: 0, begin: () => true, end: () => undefined };
   const disk = Object.assign(raw, {
     together,
     announce: (...range: number[]) => void announced.push(range),

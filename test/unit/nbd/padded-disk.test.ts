@@ -121,7 +121,7 @@ await t.test('an extent list that becomes full ends before the padding', (test) 
 
 await t.test('of reads that are announced, the image hears of its own bytes only', (test) => {
   const announced: number[][] = [];
-  const together = { begin: () => true, end: () => undefined };
+  const together = { round: 0, begin: () => true, end: () => undefined };
   const fake = Object.assign(new FakeExport(SIZE), {
     together,
     announce: (...range: number[]) => void announced.push(range),
