@@ -34,6 +34,8 @@ export interface UnfinishedPayload {
 /** No payload is unfinished. */
 const WHOLE: UnfinishedPayload = { skip: 0 };
 
+const NO_ROUND = -1;
+
 const READ_ONLY = 'the export is read-only';
 
 export class Commands {
@@ -50,6 +52,9 @@ export class Commands {
   #skip: number;
   /** The refused command, which is answered after its payload: clients do not read before they have sent it. */
   #refused: RefusedRequest | null;
+
+  /** The round in which the reads were announced last; NO_ROUND: they were not announced. */
+  #round = NO_ROUND;
 
   /** Bytes of a request. */
   readonly requestSize: number;
@@ -145,6 +150,11 @@ export class Commands {
     return n;
   }
 
+  /** Whether the reads that were announced last, and have not been taken, still are announced. */
+  get areAnnounced(): boolean {
+    return this.#disk.together?.round === this.#round;
+  }
+
   /**
    * Announces short reads among the requests in view[at, end).
    * @returns where the next ones are to be announced; never before the second request
@@ -152,9 +162,11 @@ export class Commands {
   announce(view: DataView, at: number, end: number): number {
     const disk = this.#disk;
     const size = this.requestSize;
+    this.#round = NO_ROUND;
     if (!disk.together || end - at < MIN_ANNOUNCED_READS * size || !disk.together.begin()) {
       return end;
     }
+    this.#round = disk.together.round;
     const request = this.#request;
     const most = Math.min(end - size, at + (MAX_ANNOUNCED_READS - 1) * size);
     let here = at;

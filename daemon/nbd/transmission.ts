@@ -26,6 +26,11 @@ export class Transmission {
   #resumed = false;
   #ending = false;
   #paused = false;
+  /**
+   * Bytes of requests that were announced and not taken when the last pump ended: the client takes its replies in the
+   * middle of a round.
+   */
+  #announced = 0;
 
   readonly session: Session;
 
@@ -100,7 +105,7 @@ export class Transmission {
     const { requestSize } = commands;
     const turnEnd = outbox.totalSent + outbox.unsent + MAX_BYTES_PER_TURN;
     let at = start;
-    let announced = at;
+    let announced = commands.areAnnounced ? at + this.#announced : at;
     let full = false;
     let steps = 0;
     this.state = 'waiting';
@@ -142,6 +147,7 @@ export class Transmission {
       else if (this.#mayTake) this.state = 'hungry';
       break;
     }
+    this.#announced = Math.max(0, announced - at);
     // Not if the socket was full just now: if it drained meanwhile, the writable event would be missed.
     if (!full) outbox.flush();
     commands.flushed();

@@ -2,7 +2,11 @@
 import t from 'tap';
 import { NBD_CMD } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
-import { MAX_ANNOUNCED_LENGTH, MAX_ANNOUNCED_READS } from '../../../daemon/nbd/limits.js';
+import {
+  MAX_ANNOUNCED_LENGTH,
+  MAX_ANNOUNCED_READS,
+  MAX_UNSENT_BYTES,
+} from '../../../daemon/nbd/limits.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { FakeExport, bytesAt } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
@@ -15,7 +19,12 @@ class TogetherExport extends FakeExport {
   readonly events: string[] = [];
   mayBegin = true;
   readonly together = {
-    begin: (): boolean => (this.events.push('begin'), this.mayBegin),
+    round: 0,
+    begin: (): boolean => {
+      this.events.push('begin');
+      if (this.mayBegin) this.together.round++;
+      return this.mayBegin;
+    },
     end: (): void => void this.events.push('end'),
   };
 
@@ -43,11 +52,15 @@ function ask(harness: Harness, at: readonly number[], length = 512): void {
   at.forEach((offset) => harness.ask({ cookie: BigInt(offset), offset, length }));
 }
 
+const announcement = (part: readonly number[], length: number): string[] => [
+  'begin',
+  ...part.map((at) => `announce ${at}+${length}`),
+  'end',
+];
+
 /** What happens in a round of reads of 512 bytes. */
 const round = (part: readonly number[]): string[] => [
-  'begin',
-  ...part.map((at) => `announce ${at}+512`),
-  'end',
+  ...announcement(part, 512),
   ...part.map((at) => `read ${at}`),
 ];
 
@@ -86,6 +99,42 @@ await t.test('many reads are announced in rounds', (test) => {
     ...round(all.slice(0, MAX_ANNOUNCED_READS)),
     ...round(all.slice(MAX_ANNOUNCED_READS)),
   ]);
+  test.end();
+});
+
+for (const isDisturbed of [false, true]) {
+  const who = isDisturbed ? 'another connection' : 'none';
+  await t.test(`a full socket in the middle of a round, and ${who} begins one`, (test) => {
+    const { fake, harness } = world('structured');
+    const all = offsets(28);
+    ask(harness, all, MAX_ANNOUNCED_LENGTH);
+    harness.room = MAX_UNSENT_BYTES + MAX_ANNOUNCED_LENGTH;
+    harness.pump();
+    const taken = fake.events.filter((each) => each.startsWith('read')).length;
+    test.ok(taken > 0 && taken <= 24, `${taken} were read before the socket was full`);
+    if (isDisturbed) fake.together.round++;
+    harness.room = Infinity;
+    harness.pump();
+    const announced = fake.events.filter((each) => !each.startsWith('read'));
+    const again = isDisturbed ? announcement(all.slice(taken), MAX_ANNOUNCED_LENGTH) : [];
+    test.same(announced, [...announcement(all, MAX_ANNOUNCED_LENGTH), ...again]);
+    test.equal(harness.answers().length, 28);
+    test.end();
+  });
+}
+
+await t.test('if no round begins, the next turn tries again', (test) => {
+  const { fake, harness } = world('structured');
+  fake.mayBegin = false;
+  ask(harness, offsets(28), MAX_ANNOUNCED_LENGTH);
+  harness.room = MAX_UNSENT_BYTES + MAX_ANNOUNCED_LENGTH;
+  harness.pump();
+  fake.mayBegin = true;
+  harness.room = Infinity;
+  harness.pump();
+  test.equal(fake.events.filter((each) => each === 'begin').length, 2);
+  test.equal(fake.events.filter((each) => each === 'end').length, 1);
+  test.equal(harness.answers().length, 28);
   test.end();
 });
 
