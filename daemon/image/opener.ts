@@ -174,7 +174,9 @@ export class Opener {
 
   /** @returns null: it is opened as fast as this machine can, in the thread for all such images */
   async #hostLanes({ lowers, readsWhole }: OpeningElsewhere): Promise<LanesOfHost | null> {
-    // Loaded here: most starts open no large image.
+    // What follows is loaded only for such an image: a large one of this machine needs no more than its thread.
+    const isOfRegistry = lowers.some(({ kind }) => kind === 'registry' || kind === 'image');
+    if (!readsWhole && !isOfRegistry) return null;
     const { HostLanes, hostOf } = await import('./host-lanes.js');
     const host = hostOf(lowers);
     if (!readsWhole && host === '') return null;
