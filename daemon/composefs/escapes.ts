@@ -23,23 +23,26 @@ export function isHidingDevice({ path, inode }: VisitedEntry): boolean {
 }
 
 export interface Restored {
-  /** Those that the file had. */
-  readonly xattrs: Map<string, Uint8Array>;
+  /** Those that the file had; null: none. */
+  readonly xattrs: ReadonlyMap<string, Uint8Array> | null;
   /** It was a device node 0:0. */
   readonly isWhiteout: boolean;
 }
 
 /** @param stored the attributes that the image has */
 export function restored(stored: ReadonlyMap<string, Uint8Array>): Restored {
-  const xattrs = new Map<string, Uint8Array>();
+  // Most files have none but those that name their object.
+  let xattrs: Map<string, Uint8Array> | null = null;
   const isWhiteout = stored.has(WHITEOUT);
   const isMarked = isWhiteout || stored.has(WHITEOUTS);
   for (const [name, value] of stored) {
     if (isMarked && OF_USERS.includes(name)) continue;
     if (name === WHITEOUT || name === WHITEOUTS) continue;
     if (name === OPAQUE && isMarked && Buffer.from(value).toString('latin1') === 'x') continue;
-    if (name.startsWith(ESCAPED)) xattrs.set(OVERLAY + name.slice(ESCAPED.length), value);
-    else if (!name.startsWith(OVERLAY)) xattrs.set(name, value);
+    const isEscaped = name.startsWith(ESCAPED);
+    if (!isEscaped && name.startsWith(OVERLAY)) continue;
+    xattrs ??= new Map();
+    xattrs.set(isEscaped ? OVERLAY + name.slice(ESCAPED.length) : name, value);
   }
   return { xattrs, isWhiteout };
 }

@@ -2,6 +2,7 @@
 
 import { chunkForm, flatExtents, isOneHole } from '../erofs/reader/contents.js';
 import type { ErofsImage, VisitedEntry } from '../erofs/reader/image.js';
+import { bytesMatch, latin1Of } from '../lib/bytes.js';
 import type { DataRange } from '../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../tree/limits.js';
 import { shownPath } from '../tree/names.js';
@@ -49,7 +50,7 @@ export class FileReader {
       { fileOffset: 0, length: size, source: 0, offset },
     ];
     if (redirect) {
-      const name = this.#objectName(entry, Buffer.from(redirect).toString('latin1'));
+      const name = this.#objectName(entry, latin1Of(redirect));
       const digest = this.#digestOf(entry, xattrs.get(METACOPY));
       if (size === 0) return [];
       return whole(this.#table.addObject({ name, size, digest }, entry));
@@ -87,7 +88,7 @@ export class FileReader {
     if (metacopy === undefined || metacopy.length === 0) return null;
     const isDigest =
       metacopy.length === METACOPY_HEADER + VERITY_DIGEST &&
-      METACOPY_BEGIN.equals(metacopy.subarray(0, METACOPY_HEADER));
+      bytesMatch(metacopy, 0, METACOPY_BEGIN);
     if (isDigest) return metacopy.subarray(METACOPY_HEADER);
     const begin = Buffer.from(metacopy.subarray(0, METACOPY_HEADER)).toString('hex');
     const text = `a digest that is not of SHA-256: ${METACOPY} has ${metacopy.length} bytes and begins with ${begin}`;

@@ -1,5 +1,6 @@
 // The tree of a layer as sections of a record, and back.
 
+import { latin1Of } from '../lib/bytes.js';
 import type { Section, SectionReader, Sections } from '../lib/sections.js';
 import { LayerTree } from './layer-tree.js';
 import { LinkTargets } from './link-targets.js';
@@ -114,8 +115,4 @@ function xattrSetsOf(sections: SectionReader): XattrSet[] {
     at = end;
     return set;
   });
-}
-
-function latin1Of(value: Uint8Array): string {
-  return Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
 }

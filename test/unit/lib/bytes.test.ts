@@ -1,6 +1,14 @@
-// The byte helpers: 64-bit integers at and beyond what a number can hold, views, comparisons, hexadecimal.
+// The byte helpers: 64-bit integers at and beyond what a number can hold, views, comparisons, texts.
 import { test } from 'tap';
-import { bytesMatch, hex32, hexOf, u64le, viewOf, writeU64 } from '../../../daemon/lib/bytes.js';
+import {
+  bytesMatch,
+  hex32,
+  hexOf,
+  latin1Of,
+  u64le,
+  viewOf,
+  writeU64,
+} from '../../../daemon/lib/bytes.js';
 
 await test('u64le is exact up to 2^53 and never below a limit above', (t) => {
   const bytes = Buffer.alloc(24);
@@ -49,5 +57,12 @@ await test('bytes and numbers as hexadecimal text', (t) => {
   t.equal(hex32(-1), '0xffffffff');
   t.equal(hex32(0x1a2b), '0x00001a2b');
   t.equal(hexOf(Buffer.from('xyz').subarray(1)), '797a');
+  t.end();
+});
+
+await test('latin1Of has a character for each byte, of exactly this array', (t) => {
+  const all = Uint8Array.of(1, 0x41, 0xe9, 0xff, 2);
+  t.equal(latin1Of(all.subarray(1, 4)), 'A\u00e9\u00ff');
+  t.equal(latin1Of(new Uint8Array()), '');
   t.end();
 });
