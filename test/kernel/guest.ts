@@ -28,7 +28,7 @@ const inVm = process.env['OVERLAYBD_NBD_KERNEL'] === 'vm';
 
 const cases: readonly Case<World>[] = [
   ...udevCases(),
-  ...nbdClientCases(images),
+  ...nbdClientCases(images, values.long),
   ...attachCases(),
   ...mountCases(images),
   ...mountPartsCases(),

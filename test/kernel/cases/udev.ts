@@ -16,7 +16,7 @@ import { KernelLog } from '../kernel.js';
 import type { World } from '../world.js';
 
 /** How often: in CI, and with --long. */
-const TIMES = 40;
+const TIMES = 25;
 const LONG_TIMES = 200;
 const UDEVD = ['/lib/systemd/systemd-udevd', '/usr/lib/systemd/systemd-udevd'];
 /** The kernel waits 10 s for a lost reply; an emulated processor is done earlier. */
