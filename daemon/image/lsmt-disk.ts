@@ -20,6 +20,10 @@ async function settled(promises: readonly Promise<void>[]): Promise<void> {
   }
 }
 
+function announceTo(layer: BlobSource, from: number, n: number): void {
+  layer.announce?.(from, n);
+}
+
 export class LsmtDisk implements Disk {
   readonly size: number;
   readonly isRemote: boolean;
@@ -38,17 +42,7 @@ export class LsmtDisk implements Disk {
   }
 
   announce(offset: number, length: number): void {
-    const index = this.#index;
-    const end = offset + length;
-    for (let i = index.find(Math.floor(offset / SECTOR), 0); i < index.count; i++) {
-      const begin = index.offsetOf(i) * SECTOR;
-      if (begin >= end) return;
-      if (index.isZeroed(i)) continue;
-      const from = Math.max(begin, offset);
-      const n = Math.min(index.endOf(i) * SECTOR, end) - from;
-      const layer = this.#layers[index.layerOf(i)] as BlobSource;
-      layer.announce?.(index.moffsetOf(i) * SECTOR + (from - begin), n);
-    }
+    this.#forEachData(offset, length, announceTo);
   }
 
   read(offset: number, length: number, dst: Uint8Array, at: number, cursor: Cursor): boolean {
