@@ -8,6 +8,7 @@
 #include "file-table.h"
 #include "file.h"
 #include "helper-thread.h"
+#include "pause.h"
 
 namespace overlaybd_nbd {
 namespace {
@@ -25,14 +26,6 @@ std::chrono::microseconds PatienceFor(const BlockRun& run) {
 
 DecodeAhead::Memory NewMemory(size_t size) {
   return {new uint8_t[size], std::default_delete<uint8_t[]>()};
-}
-
-void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
 }
 
 }  // namespace
@@ -126,7 +119,7 @@ bool DecodeAhead::Finish(size_t number) {
   if (state == kTaken) {
     const auto end = std::chrono::steady_clock::now() + PatienceFor(range.run);
     do {
-      for (int n = 0; n < 8; ++n) Pause();
+      Pause();
       state = range.state.load(std::memory_order_acquire);
     } while (state == kTaken && std::chrono::steady_clock::now() < end);
   }

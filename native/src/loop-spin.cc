@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "pause.h"
 #include "usable-cores.h"
 
 namespace overlaybd_nbd {
@@ -39,14 +40,6 @@ constexpr uint64_t kWindowShare = kWindow * 3 / 4;
 // For how long a source handles its input while the loop waits. The loop's timers count
 // milliseconds.
 constexpr uint64_t kInnerTime = 1 * kMillisecond;
-
-inline void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  for (int i = 0; i < 8; ++i) __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  for (int i = 0; i < 8; ++i) asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
