@@ -52,9 +52,8 @@ const known = new WeakMap<Image, readonly string[]>();
 
 /**
  * Keeps what the files of a device are, and has their digests computed in the background. The device is served all the same if
- * that fails.
+ * that fails: it never throws.
  * @param checked what {@link checkContents} returned; null: nothing
- * @returns once a change of these files would be noticed; never rejects
  */
 export function keepContents(
   record: DeviceRecord,
