@@ -1,10 +1,8 @@
 #!/usr/bin/env node
 // argv to exit code. The only place that ends the process.
 
-import { parseCommandLine } from './cli/command-line.js';
-import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './cli/exit-codes.js';
-import { closeOutput, complain, print } from './cli/output.js';
-import { OverlaybdError, storyLines } from './errors.js';
+import { closeOutput } from './cli/output.js';
+import { report, runCommandLine } from './cli/run.js';
 import { checkDescriptorsAtStart } from './server/descriptor-limit.js';
 import { startEarlyReactor } from './reactor/early-reactor.js';
 
@@ -28,7 +26,7 @@ async function main(args: string[]): Promise<never> {
   try {
     if (args[0] === 'serve' || args[0] === 'attach-helper') checkDescriptorsAtStart();
     if (args[0] === 'serve') startEarlyReactor();
-    exitCode = await run(args);
+    exitCode = await runCommandLine(args, versionText);
     closeOutput();
   } catch (error) {
     return end(error);
@@ -52,29 +50,10 @@ async function limitExit(code: number): Promise<void> {
   }
 }
 
-async function run(args: readonly string[]): Promise<number> {
-  const parsed = await parseCommandLine(args, versionText);
-  if (parsed.kind === 'command') return (await parsed.command.load()).run(parsed.args);
-  await print(parsed.text);
-  return EXIT_OK;
-}
-
 /** The version, and the decoders. Loads the addon, which nothing else needs so early. */
 async function versionText(): Promise<string> {
   const { packageVersion } = await import('./lib/package-version.js');
   const { codecsInUse } = await import('./codec/decoder.js');
   const { lz4, zstd } = codecsInUse();
   return `overlaybd-nbd ${packageVersion()} (lz4: ${lz4}, zstd: ${zstd}, Node.js ${process.version})`;
-}
-
-/** Prints the message of our own errors. Any other error is a bug, and is printed with its stack. */
-async function report(error: unknown): Promise<number> {
-  if (!(error instanceof OverlaybdError)) {
-    await complain(...storyLines(error));
-    return EXIT_FAILURE;
-  }
-  const isUsage = error.code === 'BAD_ARGUMENT';
-  const hint = isUsage ? ['See overlaybd-nbd --help.'] : [];
-  await complain(`overlaybd-nbd: ${error.message}`, ...hint);
-  return isUsage || error.code === 'BAD_CONFIG' ? EXIT_USAGE : EXIT_FAILURE;
 }
