@@ -4,10 +4,17 @@ import { NEXT_PACKAGE, NEXT_VERSION } from '../debs.js';
 import { attachedWith, installedHost } from '../installed.js';
 import { must, sh, until } from '../shell.js';
 
-/** Reads the device without the page cache until /run/stop exists; counts in /run/reads and /run/failed. */
+/**
+ * Reads the device without the page cache until /run/stop exists; counts in /run/reads and /run/failed. It pauses: it has
+ * one processor together with what is tested.
+ */
 const READER = `(while [ ! -e /run/stop ]; do
   dd if=/dev/nbd63 of=/dev/null bs=64k count=16 iflag=direct status=none && echo >>/run/reads || echo >>/run/failed
+  sleep 0.3
 done) >/dev/null 2>&1 &`;
+
+/** Waits for one more read than /run/before says. */
+const ONE_MORE = 'while [ "$(wc -l </run/reads)" -le "$(cat /run/before)" ]; do sleep 0.3; done';
 
 /** Everything that must be gone after a purge. fstab still names a unit, which systemd lists as not found. */
 const LEFT = `ls -d /etc/overlaybd-nbd /run/overlaybd-nbd* /var/cache/overlaybd-nbd /usr/lib/overlaybd-nbd /usr/bin/overlaybd-nbd \\
@@ -41,7 +48,11 @@ export function packageCases(): HostCase[] {
           undefined,
           'the upgrade prints no message',
         );
-        must(check, 'the reader stops', 'wc -l </run/reads >/run/before; sleep 2; touch /run/stop');
+        must(
+          check,
+          'the reader stops',
+          `wc -l </run/reads >/run/before; ${ONE_MORE}; touch /run/stop`,
+        );
         check.equal(sh('cat /run/failed 2>/dev/null || true').stdout, '', 'no read failed');
         must(check, 'reads went on', 'test "$(wc -l </run/reads)" -gt "$(cat /run/before)"');
         const after = must(check, 'a process serves after it', mainPid).stdout;
