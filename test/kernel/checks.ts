@@ -6,6 +6,8 @@ export interface Case<World> {
   name: string;
   /** Programs without which the case is skipped. */
   tools?: readonly string[];
+  /** How many processors the machine must have; 1. */
+  processors?: number;
   /** Seconds until the case fails; 120. */
   timeout?: number;
   run: (check: Check, world: World) => Promise<void>;

@@ -9,12 +9,15 @@ import type { DeviceStatus } from '../../daemon/control/api.js';
 import { ControlClient } from '../../daemon/control/client.js';
 import { PROGRAM } from '../support/program.js';
 import { runTool, type ToolResult } from '../support/tools.js';
+import { Commands } from './commands.js';
 
 /** Milliseconds: an emulated processor is slow. */
 const READY_TIMEOUT = 90_000;
 /** systemd's default for RestartSec, in milliseconds. */
 const RESTART_PAUSE = 100;
 const POLL = 25;
+
+const commands = new Commands();
 
 export interface DaemonOptions {
   /** Words before the command line: a program that changes the user. */
@@ -117,8 +120,13 @@ export class Daemon {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** `overlaybd-nbd command ...` with this daemon's state folder. */
+  /** `overlaybd-nbd command ...` with this daemon's state folder, in a process that runs already. */
   run(command: string, ...args: readonly string[]): Promise<ToolResult> {
+    return commands.run([command, '--state', this.state, ...args], READY_TIMEOUT);
+  }
+
+  /** The same in a process of its own, as users run it. */
+  runProgram(command: string, ...args: readonly string[]): Promise<ToolResult> {
     return runTool(process.execPath, [PROGRAM, command, '--state', this.state, ...args], {
       timeout: READY_TIMEOUT,
     });

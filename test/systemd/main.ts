@@ -1,12 +1,11 @@
 // `npm run test:systemd`: boots the machines of all cases, each in a VM, with this machine's systemd and the project's
 // package, and runs guest.ts in them. Adds up all results.
-import { spawn } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Results, VM_RUN } from '../kernel/results.js';
 import { findTool } from '../support/tools.js';
 import { CASES } from './cases.js';
 import { makePackages, NEXT_PACKAGE, PACKAGE } from './debs.js';
@@ -17,7 +16,6 @@ import { machinesOf } from './machines.js';
 /** Seconds for each case of a machine; the longest one takes a third of it. */
 const LIMIT = 1200;
 
-const VM_RUN = fileURLToPath(new URL('../../../test/kernel/vm-run', import.meta.url));
 const GUEST = fileURLToPath(new URL('guest.js', import.meta.url));
 
 const USAGE = `npm run test:systemd -- [options]
@@ -35,7 +33,6 @@ const { values } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
-const counts = { pass: 0, fail: 0, skip: 0 };
 process.exitCode = values.help ? usage() : await main();
 
 function usage(): number {
@@ -44,7 +41,7 @@ function usage(): number {
 }
 
 async function main(): Promise<number> {
-  const begin = performance.now();
+  const results = new Results();
   const missing = ['mke2fs', 'qemu-system-x86_64', 'dpkg-shlibdeps'].filter(
     (tool) => findTool(tool) === null,
   );
@@ -53,29 +50,23 @@ async function main(): Promise<number> {
       (!values.core || core === true) &&
       (values.case.length === 0 || values.case.some((text) => name.includes(text))),
   );
-  console.log('TAP version 13');
   const packages = mkdtempSync(join(tmpdir(), 'obd-packages-'));
   try {
     if (missing.length === 0) makePackages(packages);
     if (missing.length === 0) {
-      for (const cases of machinesOf(wanted)) await boot(cases, packages);
+      for (const cases of machinesOf(wanted)) await boot(results, cases, packages);
     } else {
       const why = `NOT TESTED, not installed: ${missing.join(', ')}`;
-      for (const { name } of wanted) result('ok', `${name} # SKIP ${why}`);
+      for (const { name } of wanted) results.add(true, `${name} # SKIP ${why}`);
     }
   } finally {
     rmSync(packages, { recursive: true, force: true });
   }
-  const total = counts.pass + counts.fail + counts.skip;
-  console.log(`1..${total}`);
-  console.log(`# time=${((performance.now() - begin) / 1000).toFixed(0)}s`);
-  const all = Object.entries({ total, ...counts }).filter(([, count]) => count > 0);
-  console.log(`# { ${all.map(([name, count]) => `${name}: ${count}`).join(', ')} }`);
-  return counts.fail === 0 && total > 0 ? 0 : 1;
+  return results.end();
 }
 
 /** One machine from its first process to its end. */
-async function boot(cases: readonly HostCase[], packages: string): Promise<void> {
+async function boot(results: Results, cases: readonly HostCase[], packages: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-systemd-'));
   try {
     mkdirSync(join(folder, 'images'));
@@ -86,50 +77,29 @@ async function boot(cases: readonly HostCase[], packages: string): Promise<void>
     writeFileSync(join(folder, 'before'), cases[0]?.before(join(folder, 'images')) ?? '');
     const terminal = values.console ?? join(folder, 'console');
     const begin = performance.now();
-    const failed = counts.fail;
+    const { failed } = results;
     const machine = ['--systemd', '--before', join(folder, 'before'), '--share', folder];
+    // A second processor that is emulated costs more than it gives.
+    machine.push('--cpus', '1');
     const limits = ['--timeout', `${LIMIT * cases.length}`, '--console', terminal];
     const names = cases.map(({ name }) => name);
     const guest = [process.execPath, GUEST, join(folder, 'images'), ...names];
-    const code = await run([...machine, ...limits, '--', ...guest]);
+    const code = await results.run([VM_RUN, ...machine, ...limits, '--', ...guest]);
     const shown = readFileSync(terminal, 'latin1');
     // A failed check has its own line already.
-    const good = code === 0 || counts.fail > failed;
+    const good = code === 0 || results.failed > failed;
     for (const { name, judge } of cases) {
-      result(good ? 'ok' : 'not ok', `${name}: the machine ends cleanly`);
+      results.add(good, `${name}: the machine ends cleanly`);
       for (const { good: fine, what } of judge?.(shown) ?? []) {
-        result(fine ? 'ok' : 'not ok', `${name}: ${what}`);
+        results.add(fine, `${name}: ${what}`);
       }
     }
     if (!good) console.log(`#   exit ${code}`);
-    if (counts.fail > failed)
+    if (results.failed > failed)
       console.log(shown.replaceAll('\r', '').replaceAll(/^/gm, '# console: '));
     const seconds = ((performance.now() - begin) / 1000).toFixed(0);
     console.log(`#   the machine of ${names.join('; ')} took ${seconds} s`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function run(args: readonly string[]): Promise<number> {
-  const child = spawn(VM_RUN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const end = (): void => void child.kill();
-  process.once('SIGTERM', end).once('SIGINT', end);
-  child.once('close', () => process.off('SIGTERM', end).off('SIGINT', end));
-  createInterface(child.stdout).on('line', (line) => {
-    const [, verdict, what] = /^(ok|not ok) \d+ - (.*)$/.exec(line) ?? [];
-    if (verdict !== undefined && what !== undefined) result(verdict, what);
-    else if (!/^(TAP version|1\.\.\d|# (time=|\{))/.test(line)) console.log(line);
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve(code ?? 1));
-  });
-}
-
-function result(verdict: string, what: string): void {
-  if (verdict !== 'ok') counts.fail++;
-  else if (what.includes('# SKIP')) counts.skip++;
-  else counts.pass++;
-  console.log(`${verdict} ${counts.pass + counts.fail + counts.skip} - ${what}`);
 }

@@ -20,7 +20,7 @@ import type { World } from '../world.js';
 
 export function attachCases(): Case<World>[] {
   return [
-    { name: 'attach, status, detach', run: attachDetach },
+    { name: 'attach, status, detach', processors: 2, run: attachDetach },
     { name: 'attach without a daemon', run: onDemand },
     { name: 'attach: devices in use', run: inUse },
     { name: 'detach: mounted', run: mounted },
@@ -37,7 +37,14 @@ export function attachCases(): Case<World>[] {
 async function attachDetach(check: Check, { daemon, images }: World): Promise<void> {
   await daemon.start();
   const begin = performance.now();
-  const attached = await daemon.run('attach', 'flat', '--connections', '4', '--block-size', '4096');
+  const attached = await daemon.runProgram(
+    'attach',
+    'flat',
+    '--connections',
+    '4',
+    '--block-size',
+    '4096',
+  );
   check.note(`attach took ${((performance.now() - begin) / 1000).toFixed(1)} s`);
   check.equal([attached.code, attached.stderr], [0, ''], 'attach succeeds');
   check.match(attached.stdout, /^\/dev\/nbd\d+\n$/, 'it prints the device');
@@ -46,7 +53,7 @@ async function attachDetach(check: Check, { daemon, images }: World): Promise<vo
   check.equal(attribute(device, 'ro'), '1', 'read-only');
   check.equal(attribute(device, 'queue/logical_block_size'), '4096', 'block size');
   check.equal(await deviceSha256(device), images.flat.sha256, 'the whole device');
-  const status = await daemon.run('status', '--json');
+  const status = await daemon.runProgram('status', '--json');
   check.equal([status.code, status.stderr], [0, ''], 'status succeeds');
   const { devices } = JSON.parse(status.stdout) as DaemonStatus;
   check.equal(devices.length, 1, 'one device');
@@ -58,7 +65,7 @@ async function attachDetach(check: Check, { daemon, images }: World): Promise<vo
   );
   check.equal([found?.errors, found?.reconnects], [0, 0], 'no errors');
   check.ok((found?.bytesSent ?? 0) >= images.flat.size, 'the whole device was read');
-  const detached = await daemon.run('detach', device);
+  const detached = await daemon.runProgram('detach', device);
   check.equal(detached, { code: 0, stdout: '', stderr: '' }, 'detach succeeds');
   await untilConnected(device, false);
   check.equal(attribute(device, 'size'), '0', 'the device is free');
@@ -69,7 +76,7 @@ async function attachDetach(check: Check, { daemon, images }: World): Promise<vo
 async function onDemand(check: Check, { folder, images }: World): Promise<void> {
   const state = mkdtempSync(join(tmpdir(), 'obd-on-demand-'));
   const daemon = new Daemon([], { state });
-  const { code, stdout, stderr } = await daemon.run('attach', join(folder, 'flat.obd'));
+  const { code, stdout, stderr } = await daemon.runProgram('attach', join(folder, 'flat.obd'));
   check.equal([code, stderr], [0, ''], 'attach succeeds');
   const device = stdout.trim();
   check.defer(async () => {
@@ -160,7 +167,7 @@ async function maxDevices(check: Check, { folder, images }: World): Promise<void
 /** A unit whose stop was refused is started again: its device is still attached. */
 async function addedExport(check: Check, { daemon, images, folder }: World): Promise<void> {
   await daemon.start();
-  const added = await daemon.run('exports', 'add', 'added', join(folder, 'flat.img'));
+  const added = await daemon.runProgram('exports', 'add', 'added', join(folder, 'flat.img'));
   check.equal([added.code, added.stderr], [0, ''], 'exports add');
   const other = await daemon.run('attach', 'added', '--platform', 'linux/none');
   check.equal([other.code, other.stdout], [2, ''], 'settings that the daemon does not have');
@@ -176,7 +183,7 @@ async function addedExport(check: Check, { daemon, images, folder }: World): Pro
   check.equal(await deviceSha256(device), images.flat.sha256, 'after kill -9');
   check.equal((await daemon.run('exports', 'rm', 'added')).code, 1, 'it was kept');
   check.equal((await daemon.run('detach', device)).code, 0, 'detach');
-  const removed = await daemon.run('exports', 'rm', 'added');
+  const removed = await daemon.runProgram('exports', 'rm', 'added');
   check.equal([removed.code, removed.stderr], [0, ''], 'exports rm');
 }
 

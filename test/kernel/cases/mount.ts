@@ -60,10 +60,12 @@ function fileSystem(type: FileSystem, images: Images): Case<World> {
     tools: missing(images, type),
     async run(check, world) {
       const log = new KernelLog();
-      const { root, device } = await mount(check, world, type);
+      // One as users run it.
+      const command = type === 'ext4' ? 'runProgram' : 'run';
+      const { root, device } = await mount(check, world, type, command);
       check.match(mountOf(root) ?? '', new RegExp(` ${type} ro,`), 'read-only');
       await checkTree(check, world, root, type);
-      const unmounted = await world.daemon.run('umount', root);
+      const unmounted = await world.daemon[command]('umount', root);
       check.equal(unmounted, { code: 0, stdout: '', stderr: '' }, 'umount succeeds');
       check.equal(mountOf(root), undefined, 'it is not mounted any more');
       await untilConnected(device, false);
@@ -205,10 +207,11 @@ async function mount(
   check: Check,
   { daemon }: World,
   type: FileSystem,
+  command: 'run' | 'runProgram' = 'run',
 ): Promise<{ root: string; device: string }> {
   await daemon.start();
   const root = mkdtempSync(join(tmpdir(), 'obd-mount-'));
-  const { code, stderr } = await daemon.run('mount', type, root);
+  const { code, stderr } = await daemon[command]('mount', type, root);
   check.defer(async () => {
     if (mountOf(root) !== undefined) await daemon.run('umount', root);
     rmdirSync(root);

@@ -33,6 +33,7 @@ function wholeDevices(isLong: boolean): Case<World>[] {
       (isLong ? [1, 4] : [i === j ? 4 : 1]).map((connections) => ({
         name: `nbd-client over ${transport}, ${way}, -C ${connections}`,
         tools: ['nbd-client'],
+        processors: 2,
         async run(check: Check, world: World) {
           const log = new KernelLog();
           const options = [...(way === 'ioctl' ? ['-L'] : []), '-C', `${connections}`];
@@ -83,6 +84,7 @@ function anySize(): Case<World> {
 function fileSystem(type: FileSystem, { missing }: Images): Case<World> {
   return {
     name: `nbd-client and ${type}`,
+    processors: 2,
     tools: ['nbd-client', ...(missing[type] === undefined ? [] : [missing[type]])],
     async run(check, world) {
       const log = new KernelLog();

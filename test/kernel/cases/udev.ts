@@ -16,7 +16,7 @@ import { KernelLog } from '../kernel.js';
 import type { World } from '../world.js';
 
 /** How often: in CI, and with --long. */
-const TIMES = 25;
+const TIMES = 15;
 const LONG_TIMES = 200;
 const UDEVD = ['/lib/systemd/systemd-udevd', '/usr/lib/systemd/systemd-udevd'];
 /** The kernel waits 10 s for a lost reply; an emulated processor is done earlier. */
@@ -28,7 +28,13 @@ const BUSY = 4;
 
 export function udevCases(): Case<World>[] {
   return [
-    { name: 'attach repeatedly under udev', tools: ['udevadm', 'taskset'], timeout: 600, run },
+    {
+      name: 'attach repeatedly under udev',
+      tools: ['udevadm', 'taskset'],
+      processors: 2,
+      timeout: 600,
+      run,
+    },
   ];
 }
 
