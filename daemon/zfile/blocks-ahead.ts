@@ -15,6 +15,7 @@ export interface AheadReader {
   addAhead(offset: number, length: number): void;
 }
 
+/** @internal for its component test: a thread has {@link blocksAhead} */
 export class BlocksAhead implements ReadsTogether {
   /** Where stored blocks are read to, at {@link storedAt}. */
   stored: Uint8Array = new Uint8Array(0);

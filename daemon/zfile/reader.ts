@@ -7,7 +7,7 @@ import type { BlobSource } from '../blob/source.js';
 import { describeBadBlock } from './bad-block.js';
 import type { FileRange, ReadsTogether } from '../lib/disk.js';
 import { BlockCache } from './block-cache.js';
-import { blocksAhead, type AheadReader, type BlocksAhead } from './blocks-ahead.js';
+import { blocksAhead, type AheadReader } from './blocks-ahead.js';
 import { Blocks, type ZfileSpec } from './blocks.js';
 import { Run } from './run.js';
 
@@ -17,7 +17,6 @@ let readers = 0;
 /** Scratch memory of one thread, shared by all its readers: reads never overlap in time. */
 export class ZfileScratch {
   readonly run = new Run();
-  readonly ahead = blocksAhead;
   readonly #caches = new Map<number, BlockCache>();
 
   /** The decoded blocks that readers of files with this block size keep. */
@@ -46,7 +45,6 @@ export class ZfileReader implements BlobSource, AheadReader {
   readonly #decoder: BatchDecoder;
   readonly #run: Run;
   readonly #cache: BlockCache;
-  readonly #ahead: BlocksAhead;
   /** What decodes announced reads; null: nothing does. */
   readonly #codecAhead: number | null;
   /** Where an announced range is. */
@@ -73,9 +71,8 @@ export class ZfileReader implements BlobSource, AheadReader {
     this.#cache = scratch.cacheOf(spec.blockSize);
     this.#owner = scratch.newOwner();
     this.#mayStop = decoder.canDecodeBegin && spec.verify;
-    this.#ahead = scratch.ahead;
     this.#codecAhead = decoder.codecAhead;
-    if (this.#codecAhead !== null) this.together = scratch.ahead;
+    if (this.#codecAhead !== null) this.together = blocksAhead;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -100,7 +97,7 @@ export class ZfileReader implements BlobSource, AheadReader {
     if (this.#codecAhead === null || length === 0 || offset + length > this.size) return;
     const first = this.#blocks.blockOf(offset);
     const last = this.#blocks.blockOf(offset + length - 1);
-    this.#ahead.announce(this, this.#owner, first, last, offset, length);
+    blocksAhead.announce(this, this.#owner, first, last, offset, length);
   }
 
   /** Finds the stored blocks of a short range in a file, or reads them, for two cores to decode them. */
@@ -108,7 +105,6 @@ export class ZfileReader implements BlobSource, AheadReader {
     const codec = this.#codecAhead;
     if (codec === null) return;
     const blocks = this.#blocks;
-    const ahead = this.#ahead;
     const first = blocks.blockOf(offset);
     const end = blocks.blockOf(offset + length - 1) + 1;
     // A client that reads on finds the head of the range in the cache.
@@ -116,11 +112,11 @@ export class ZfileReader implements BlobSource, AheadReader {
     const run = this.#run;
     run.plan(blocks, first, end);
     const { begin, stored, count, batch } = run;
-    if (count < end - first || !ahead.hasRoom(stored, count, blocks.blockSize)) return;
+    if (count < end - first || !blocksAhead.hasRoom(stored, count, blocks.blockSize)) return;
     if (!this.#find(begin, stored)) return;
     const size = blocks.sizeOf(end - 1);
     const wanted = this.#mayStop ? offset + length - blocks.beginOf(end - 1) : size;
-    ahead.add(codec, this.#owner, first, count, batch, size, wanted, this.#file);
+    blocksAhead.add(codec, this.#owner, first, count, batch, size, wanted, this.#file);
   }
 
   /** Finds the stored bytes of an announced range in a file, or reads them. @returns false if they are not at hand */
@@ -131,7 +127,7 @@ export class ZfileReader implements BlobSource, AheadReader {
     file.fd = -1;
     file.position = 0;
     try {
-      return this.#source.read(begin, stored, this.#ahead.stored, this.#ahead.storedAt);
+      return this.#source.read(begin, stored, blocksAhead.stored, blocksAhead.storedAt);
     } catch {
       // The read itself will say it.
       return false;
@@ -195,13 +191,12 @@ export class ZfileReader implements BlobSource, AheadReader {
     const codec = this.#codecAhead;
     if (codec === null || end === at) return false;
     const blocks = this.#blocks;
-    const ahead = this.#ahead;
     const first = blocks.blockOf(at);
     const last = blocks.blockOf(end - 1);
     const wanted = end - blocks.beginOf(last);
-    const place = ahead.take(this.#owner, first, last - first + 1, wanted);
+    const place = blocksAhead.take(this.#owner, first, last - first + 1, wanted);
     if (place < 0) return false;
-    const { plain } = ahead;
+    const { plain } = blocksAhead;
     const begin = place - blocks.beginOf(first);
     dst.set(plain.subarray(begin + at, begin + end), to);
     // If the next read begins in the last block, the client reads on. What the cache has of the block is more.
