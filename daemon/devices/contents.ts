@@ -6,10 +6,9 @@ import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
-import { sourcesOf } from '../image/spec.js';
 import { fileDigests } from '../image/unverified-files.js';
 import { devicePath } from '../kernel/device-path.js';
-import { jsonObject, oneOf, stringOf } from '../lib/schema.js';
+import { jsonObject, stringOf } from '../lib/schema.js';
 import { Turns } from '../lib/turns.js';
 import type { DeviceEnvironment } from './environment.js';
 import type { DeviceRecord } from './record.js';
@@ -24,15 +23,12 @@ const MAX_FILE_BYTES = 64 << 10;
 const PAUSE_MS = 5;
 const digest = stringOf('64 hexadecimal digits', /^[0-9a-f]{64}$/);
 
-/** Daemons that wrote version 1 kept only digests of plain archives, and of all that had no digests; none of the others. */
 const contentsSchema = v.pipe(
   jsonObject,
   v.object({
-    version: oneOf([1, 2]),
-    /**
-     * A hash of what the system says of the files: device, inode and time of the last change of their bytes. In version 1, a
-     * hash of the identity of the image.
-     */
+    /** No release wrote version 1. */
+    version: v.literal(2),
+    /** A hash of what the system says of the files: device, inode and time of the last change of their bytes. */
     identity: digest,
     /** SHA-256 of each of them, in the order of the plan; null: they are still being computed. */
     digests: v.nullable(v.array(digest)),
@@ -75,8 +71,7 @@ export function keepContents(
   try {
     const kept = readIfThere(path);
     if (checked) keep(checked);
-    if (checked || isComplete(kept, identity)) return;
-    // What an older daemon kept stays until there is more.
+    if (checked || kept?.digests) return;
     if (!kept) keep(null);
   } catch (error) {
     warn(error);
@@ -89,10 +84,6 @@ export function keepContents(
     if (digests && readIfThere(path)) keep(digests);
   };
   void turns.run(compute).catch(warn);
-}
-
-function isComplete(kept: Contents | null, identity: string): boolean {
-  return kept?.version === 2 && kept.identity === identity && kept.digests !== null;
 }
 
 /**
@@ -109,12 +100,8 @@ export async function checkContents(
   if (unverified.length === 0) return null;
   const path = records.contentsPath(id);
   const kept = readIfThere(path);
-  // Older daemons kept nothing of layers that have digests.
-  if (!kept && !hasPlain(image)) return null;
-  const isOld = kept?.version === 1;
   const identity = identityOf(image);
-  if (kept?.identity === (isOld ? hashOf(image.marks.identity) : identity)) return null;
-  if (isOld && kept.digests?.length === 0) return null;
+  if (kept?.identity === identity) return null;
   const names = [...new Set(unverified.map(({ spec }) => spec.name))].join(', ');
   if (!kept?.digests) {
     const what = kept ? 'other files than before' : 'they may be other files than before';
@@ -127,7 +114,7 @@ export async function checkContents(
   if (last?.identity === identity) throw last.error;
   const got = await digestsOf(image, 0);
   if (!got) throw new OverlaybdError('BUSY', `${names}: the image was closed`);
-  const why = isOld ? lacking(kept.digests, got, names) : difference(kept.digests, got, image);
+  const why = difference(kept.digests, got, image);
   if (why === null) {
     refused.delete(path);
     return got;
@@ -135,13 +122,6 @@ export async function checkContents(
   const error = misfit(why);
   refused.set(path, { identity, error });
   throw error;
-}
-
-/** Of digests that were kept of some of the files. @returns null: all are there */
-function lacking(was: readonly string[], is: readonly string[], names: string): string | null {
-  const missing = was.find((each) => !is.includes(each));
-  if (missing === undefined) return null;
-  return `${names}: another file: none has the digest sha256:${missing}, which one had`;
 }
 
 /** @returns null: they are the same */
@@ -168,17 +148,9 @@ function misfit(text: string): OverlaybdError {
   return new OverlaybdError('BAD_FORMAT', text);
 }
 
-/** Whether contents of files are read from a file as they are: of these, older daemons kept digests. */
-function hasPlain({ disk }: Image): boolean {
-  return sourcesOf(disk).some(({ kind }) => kind === 'file');
-}
-
 function identityOf({ unverified }: Image): string {
-  return hashOf(unverified.map(({ key }) => key).join('\n'));
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  const keys = unverified.map(({ key }) => key).join('\n');
+  return createHash('sha256').update(keys).digest('hex');
 }
 
 /** @throws OverlaybdError if it is not of its form; errors of the system */
