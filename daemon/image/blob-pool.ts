@@ -112,6 +112,21 @@ export class BlobPool {
     return this.#hold(known, true);
   }
 
+  /**
+   * Whether a plain blob that was opened is still what its name stands for, with the bytes that it had, as far as the system
+   * tells.
+   */
+  async isUnchanged({ ref, key }: Pick<PooledBlob, 'ref' | 'key'>): Promise<boolean> {
+    try {
+      const blob = await this.open(ref, true);
+      blob.release();
+      return blob.key === key;
+    } catch {
+      // Whoever opens it gets the reason.
+      return false;
+    }
+  }
+
   /** Takes a blob that another thread has opened; if the pool has it already, closes the new one. */
   adopt({ ref, key, raw, spec }: BlobParts): PooledBlob {
     this.#opened(raw);

@@ -103,9 +103,10 @@ export class OpenImages {
   ): Promise<HeldImage> {
     const shared = async ({ identity }: ImageMarks, name: string): Promise<Hold | null> => {
       // A start opens all exports at the same time, and many may be of one image.
-      if (!this.#openEntry(identity)) await begin(identity);
-      const entry = this.#openEntry(identity);
-      return entry && hold(entry, source, name);
+      const held = await this.#holdSame(identity, source, name);
+      if (held) return held;
+      await begin(identity);
+      return this.#holdSame(identity, source, name);
     };
     const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
     const image = await this.#opener.open(source, shared, advanced, cancelled);
@@ -116,7 +117,8 @@ export class OpenImages {
     }
     for (const note of image.notes) this.#log.log('warn', note);
     // Another caller may have opened it at the same time.
-    const other = image.isShareable ? this.#openEntry(image.marks.identity) : null;
+    const isOfSameFiles = (each: Entry): boolean => keysOf(each.image) === keysOf(image);
+    const other = image.isShareable && this.#entriesOf(image.marks.identity).find(isOfSameFiles);
     if (other) {
       image.close();
       return hold(other, source, image.name);
@@ -181,15 +183,34 @@ export class OpenImages {
     this.#entries.clear();
   }
 
-  /** An image that may be shared. */
-  #openEntry(identity: string): Entry | null {
-    const isWanted = ({ image }: Entry): boolean =>
-      image.isShareable && image.marks.identity === identity;
-    return [...this.#entries].find(isWanted) ?? null;
+  /** Holds an image that may be shared, and would be the same if it was opened now. */
+  async #holdSame(identity: string, source: ImageSource, name: string): Promise<Hold | null> {
+    for (const entry of this.#entriesOf(identity)) {
+      // oxlint-disable-next-line no-await-in-loop
+      const isSame =
+        entry.image.foundFiles.length === 0 || (await this.#opener.isUnchanged(entry.image));
+      // It may have been closed meanwhile.
+      if (isSame && this.#entries.has(entry)) return hold(entry, source, name);
+    }
+    return null;
+  }
+
+  /** Images that may be shared, of the same layers. */
+  #entriesOf(identity: string): Entry[] {
+    return [...this.#entries].filter(
+      ({ image }) => image.isShareable && image.marks.identity === identity,
+    );
   }
 }
 
 const nothing = (): void => undefined;
+
+function keysOf({ foundFiles }: OpenImage): string {
+  return foundFiles
+    .map(({ key }) => key)
+    .toSorted()
+    .join(' ');
+}
 
 function hold(entry: Entry, source: ImageSource, name: string): Hold {
   entry.holders++;

@@ -58,6 +58,8 @@ export interface ImageFacts {
   /** Bytes of the disk. */
   readonly size: number;
   readonly marks: ImageMarks;
+  /** Files that were found when its layers were opened: the marks' identity does not tell them from others. */
+  readonly foundFiles: readonly FoundFile[];
   /** Whether another export of the very same files can use it: an upper may be written to at any time. */
   readonly isShareable: boolean;
   /** The acceleration layer, or the trace that was in it: what to fetch before it is read. */
@@ -73,6 +75,9 @@ export interface OpenedImage extends ImageFacts {
   /** Each once. */
   readonly blobs: readonly OpenedBlob[];
 }
+
+/** A file as it was when it was opened: see {@link BlobPool.isUnchanged}. */
+export type FoundFile = Pick<PooledBlob, 'ref' | 'key'>;
 
 /** The owner of the image releases it. */
 export type OpenedBlob = BlobParts & Pick<PooledBlob, 'release'>;
@@ -149,6 +154,7 @@ async function openPlanned(
   const { name } = plan;
   const { readers, effort, records } = options;
   const tools = { readers, effort, records, sink: throwProblem };
+  const marked = files.all.length;
   const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
   const disk = await mergedDisk(layers, plan, marks, files, options);
   const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));
@@ -160,6 +166,7 @@ async function openPlanned(
       marks,
       layers.flatMap(({ seeds }) => seeds),
     ),
+    foundFiles: filesFound(files.all.slice(marked), layers),
     isShareable: plan.upper === null,
     trace: plan.trace,
     sociIndex: plan.sociIndex ?? null,
@@ -170,6 +177,16 @@ async function openPlanned(
   const { offset, size } = await partitionOf(readers.disk(spec), name, partition);
   const description = `partition ${partition} at ${offset} of: ${disk.description}`;
   return { ...image, description, size, shape: { ...disk.shape, partition: { offset, size } } };
+}
+
+/** Not decoded copies: each of their pieces is checked, and they may be mended in place. */
+function filesFound(blobs: readonly PooledBlob[], layers: readonly OpenedLayer[]): FoundFile[] {
+  const copies = new Set(
+    layers.map(({ content }) => (content.kind === 'tree' ? content.copy : undefined)),
+  );
+  return blobs
+    .filter(({ raw }) => raw.kind === 'file' && !copies.has(raw.name))
+    .map(({ ref, key }) => ({ ref, key }));
 }
 
 /** The parts of a blob that has been opened, or can be. @throws OverlaybdError as its content does */

@@ -1,7 +1,8 @@
 // Opens images for the main thread without blocking it: small ones on the main thread, which does other
 // work between the steps, and large ones on a thread of their own, which may run out of memory.
 
-import { UNBOUNDED } from '../lib/effort.js';
+import { PARALLEL_FILES, UNBOUNDED } from '../lib/effort.js';
+import { mapEach } from '../lib/gate.js';
 import { prepareReaders, type ReaderFactory } from './reader-factory.js';
 import { NO_REMOTE, type MendedFile, type Remote } from '../registry/remote.js';
 import { cachedOf, type DiskSpec } from './spec.js';
@@ -142,6 +143,12 @@ export class Opener {
     const image = await toOpenImage(posted, await this.#adopt(posted.blobs));
     image.close();
     return { fingerprint: image.marks.fingerprint, disk: image.disk };
+  }
+
+  /** Whether the files of an image that were found when it was opened are what they were. */
+  async isUnchanged({ foundFiles }: Pick<OpenImage, 'foundFiles'>): Promise<boolean> {
+    const same = await mapEach(foundFiles, PARALLEL_FILES, (file) => this.#pool.isUnchanged(file));
+    return !same.includes(false);
   }
 
   /** Ends the threads, whatever they do. */
