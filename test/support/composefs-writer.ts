@@ -55,6 +55,14 @@ const TYPES = new Map([
 
 export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
   const own = files.filter(({ linkTo }) => linkTo === undefined);
+  const below = new Map<string, ImageFile[]>();
+  for (const file of files) {
+    if (file.path === '') continue;
+    const folder = parent(file.path);
+    const others = below.get(folder);
+    if (others) others.push(file);
+    else below.set(folder, [file]);
+  }
   const inodes = new Map<string, number>();
   let next = BLOCK;
   for (const { path, xattrs = {} } of own) {
@@ -76,7 +84,9 @@ export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
     const { path, mode, inline = '' } = file;
     const at = inodes.get(path) as number;
     const isFolder = (mode & 0o170000) === 0o040000;
-    const contents = isFolder ? directory(path, files, inodes) : Buffer.from(inline);
+    const contents = isFolder
+      ? directory(path, below.get(path) ?? [], inodes)
+      : Buffer.from(inline);
     const end = writeInode(bytes, at, file, contents.length);
     if (file.size !== undefined) continue;
     if (contents.length === 0 || end + contents.length <= at + SLOT) {
@@ -145,16 +155,14 @@ function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
-/** One block. */
-function directory(path: string, files: readonly ImageFile[], inodes: Map<string, number>): Buffer {
+/** One block. @param below what is in it */
+function directory(path: string, below: readonly ImageFile[], inodes: Map<string, number>): Buffer {
   const nidOf = (name: string): number => (inodes.get(name) as number) / 32;
-  const inside = files
-    .filter((file) => file.path !== '' && parent(file.path) === path)
-    .map((file) => ({
-      name: file.path.slice(path === '' ? 0 : path.length + 1),
-      nid: nidOf(file.linkTo ?? file.path),
-      type: TYPES.get(file.mode & 0o170000) ?? 0,
-    }));
+  const inside = below.map((file) => ({
+    name: file.path.slice(path === '' ? 0 : path.length + 1),
+    nid: nidOf(file.linkTo ?? file.path),
+    type: TYPES.get(file.mode & 0o170000) ?? 0,
+  }));
   const all = [
     ...inside,
     { name: '.', nid: nidOf(path), type: 2 },
