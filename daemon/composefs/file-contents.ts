@@ -2,7 +2,9 @@
 
 import { chunkForm, flatExtents, isOneHole } from '../erofs/reader/contents.js';
 import type { ErofsImage, VisitedEntry } from '../erofs/reader/image.js';
+import { TRUSTED, visitXattrs, type VisitXattr } from '../erofs/reader/xattrs.js';
 import { bytesMatch, latin1Of } from '../lib/bytes.js';
+import type { Effort } from '../lib/effort.js';
 import type { DataRange } from '../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../tree/limits.js';
 import { shownPath } from '../tree/names.js';
@@ -14,20 +16,85 @@ import type { ObjectTableBuilder } from './object-table.js';
 const REDIRECT = 'trusted.overlay.redirect';
 /** The file has its contents elsewhere: empty, or with a digest. */
 const METACOPY = 'trusted.overlay.metacopy';
-/** What the tools of composefs write: the digest of the object. */
-const USUAL = /^\/[0-9a-f]{2}\/[0-9a-f]{62}$/;
+/** The same names without the prefix. */
+const REDIRECT_NAME = Buffer.from('overlay.redirect');
+const METACOPY_NAME = Buffer.from('overlay.metacopy');
 /** Version 0, length, flags, SHA-256. */
 const METACOPY_HEADER = 4;
 const METACOPY_BEGIN = Buffer.from([0, METACOPY_HEADER + VERITY_DIGEST, 0, 1]);
+const SLASH = 0x2f;
+const HEX = Buffer.from('0123456789abcdef');
 
 export class FileReader {
   readonly #image: ErofsImage;
   readonly #table: ObjectTableBuilder;
+  /** Of the file that is looked at: where its two attributes are; 0 until they are found. */
+  #redirectAt = 0;
+  #redirectEnd = 0;
+  #metacopyAt = 0;
+  #metacopyEnd = 0;
+  #isUsual = false;
+  /** Bytes of its attributes. */
+  #xattrBytes = 0;
 
   constructor(image: ErofsImage, table: ObjectTableBuilder) {
     this.#image = image;
     this.#table = table;
   }
+
+  /**
+   * Gives a regular file its place in the table if it has an object, by the name that the tools of composefs give to it, and no
+   * other extended attributes. Makes no text and no map.
+   * @returns null if it is another file
+   * @throws OverlaybdError as {@link dataOf} does, and what the effort throws
+   */
+  usualDataOf(entry: VisitedEntry, effort: Effort): DataRange[] | null {
+    const { inode } = entry;
+    const { size } = inode;
+    const { bytes } = this.#image;
+    this.#redirectAt = 0;
+    this.#metacopyAt = 0;
+    this.#isUsual = true;
+    this.#xattrBytes = 0;
+    visitXattrs(this.#image, inode, this.#count, this.#visit);
+    const [redirectAt, metacopyAt] = [this.#redirectAt, this.#metacopyAt];
+    const digestAt = metacopyAt + METACOPY_HEADER;
+    const isUsual =
+      this.#isUsual &&
+      redirectAt > 0 &&
+      metacopyAt > 0 &&
+      size <= MAX_FILE_BYTES &&
+      this.#metacopyEnd === digestAt + VERITY_DIGEST &&
+      bytesMatch(bytes, metacopyAt, METACOPY_BEGIN) &&
+      isPathOf(bytes, redirectAt, this.#redirectEnd, digestAt);
+    if (!isUsual) return null;
+    this.#image.countXattrs(this.#xattrBytes, effort);
+    if (size === 0) return [];
+    const offset = this.#table.addUsualObject(bytes, digestAt, size, entry);
+    return [{ fileOffset: 0, length: size, source: 0, offset }];
+  }
+
+  readonly #count = (bytes: number): void => {
+    this.#xattrBytes += bytes;
+  };
+
+  /** Another attribute, or one of them again, is left to those who make a map of all. */
+  readonly #visit: VisitXattr = (prefix, nameAt, valueAt, valueEnd) => {
+    const { bytes } = this.#image;
+    const isTrusted = prefix === TRUSTED;
+    if (isTrusted && this.#redirectAt === 0 && areBytes(bytes, nameAt, valueAt, REDIRECT_NAME)) {
+      this.#redirectAt = valueAt;
+      this.#redirectEnd = valueEnd;
+    } else if (
+      isTrusted &&
+      this.#metacopyAt === 0 &&
+      areBytes(bytes, nameAt, valueAt, METACOPY_NAME)
+    ) {
+      this.#metacopyAt = valueAt;
+      this.#metacopyEnd = valueEnd;
+    } else this.#isUsual = false;
+    return this.#isUsual;
+  };
 
   /**
    * Gives a regular file its places in the table.
@@ -69,7 +136,6 @@ export class FileReader {
 
   /** @throws OverlaybdError BAD_FORMAT for what leads out of the store */
   #objectName(entry: VisitedEntry, redirect: string): string {
-    if (USUAL.test(redirect)) return redirect.slice(1);
     const name = redirect.replace(/^\/+/, '');
     const isUtf8 = Buffer.from(Buffer.from(name, 'latin1').toString(), 'utf8').toString('latin1');
     const isGood =
@@ -94,4 +160,21 @@ export class FileReader {
     const text = `a digest that is not of SHA-256: ${METACOPY} has ${metacopy.length} bytes and begins with ${begin}`;
     throw this.#image.badEntry('UNSUPPORTED', entry, text);
   }
+}
+
+function areBytes(bytes: Uint8Array, begin: number, end: number, expected: Buffer): boolean {
+  return end - begin === expected.length && bytesMatch(bytes, begin, expected);
+}
+
+/** Whether bytes are the path from the root of the store that follows from a digest: a slash, "0a", a slash, "1b2c...". */
+function isPathOf(bytes: Uint8Array, begin: number, end: number, digestAt: number): boolean {
+  if (end - begin !== 2 + 2 * VERITY_DIGEST || bytes[begin] !== SLASH) return false;
+  if (bytes[begin + 3] !== SLASH) return false;
+  for (let i = 0; i < VERITY_DIGEST; i++) {
+    const byte = bytes[digestAt + i] as number;
+    // The second slash is behind the first byte.
+    const at = begin + 2 * i + (i === 0 ? 1 : 2);
+    if (bytes[at] !== HEX[byte >>> 4] || bytes[at + 1] !== HEX[byte & 0xf]) return false;
+  }
+  return true;
 }

@@ -4,12 +4,13 @@
 import { OverlaybdError } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
 import { grown, narrowed, sharedCopy, type NarrowColumn } from '../lib/columns.js';
+import { DigestIndex } from './digest-index.js';
 import { MAX_CONTENT_BYTES } from './limits.js';
 import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
 
 /** Positions are multiples of it: every EROFS image has blocks of at least as many bytes. */
 const UNIT = 512;
-/** What an object takes of the heap without its key, and the name of one: places in tables, and what V8 has with a text. */
+/** What an object with a name of its own takes of the heap without its key, and the name: places in tables, and what V8 has. */
 const OBJECT_BYTES = 60;
 const NAME_BYTES = 60;
 
@@ -84,12 +85,15 @@ export interface StoredObject {
 export class ObjectTableBuilder {
   readonly #blob: string;
   readonly #spend: (bytes: number) => void;
-  /** Position of each object in the source, by its digest and name. */
-  readonly #objects = new Map<string, number>();
+  /** Objects whose names follow from their digests: nearly all of them. */
+  readonly #usual = new DigestIndex();
+  /** Position of each other object in the source, by its digest and name. */
+  readonly #others = new Map<string, number>();
   /** Those that do not follow from digests, by entry. */
   readonly #names = new Map<number, string>();
   #count = 0;
   #size = 0;
+  #objects = 0;
   #unchecked = 0;
   #folders = 0;
   #units = new Float64Array(64);
@@ -120,7 +124,7 @@ export class ObjectTableBuilder {
 
   /** Objects so far. */
   get objects(): number {
-    return this.#objects.size;
+    return this.#objects;
   }
 
   /** Adds the next directory; the first is the root. */
@@ -140,24 +144,43 @@ export class ObjectTableBuilder {
    * @throws OverlaybdError LIMIT
    */
   addObject({ name, size, digest }: StoredObject, file: NamePlace): number {
-    const isDerived = digest !== null && name === objectName(digest);
-    // Unambiguous: a name that follows from a digest has a slash where the others have a digest or a second space.
-    const key = isDerived ? `${size} ${name}` : `${size} ${digest ? hexOf(digest) : ''} ${name}`;
-    const known = this.#objects.get(key);
+    if (digest && name === objectName(digest)) return this.addUsualObject(digest, 0, size, file);
+    // Unambiguous: the digest has no space.
+    const key = `${size} ${digest ? hexOf(digest) : ''} ${name}`;
+    const known = this.#others.get(key);
     if (known !== undefined) return known;
-    this.#spend(OBJECT_BYTES + key.length + (isDerived ? 0 : NAME_BYTES + name.length));
+    this.#spend(OBJECT_BYTES + key.length + NAME_BYTES + name.length);
     const position = this.#align();
     const i = this.#count;
     this.#push(size, 0, file);
-    if (digest) {
-      this.#digests.set(digest, i * VERITY_DIGEST);
-      this.#hasDigest[i] = 1;
-    } else {
-      this.#unchecked++;
-    }
-    if (!isDerived) this.#names.set(i, name);
-    this.#objects.set(key, position);
+    if (digest) this.#setDigest(i, digest, 0);
+    else this.#unchecked++;
+    this.#names.set(i, name);
+    this.#others.set(key, position);
+    this.#objects++;
     return position;
+  }
+
+  /**
+   * As {@link addObject}, of an object with the name that follows from its digest. Keeps nothing on the heap.
+   * @param digestAt where the digest is in `bytes`
+   */
+  addUsualObject(bytes: Uint8Array, digestAt: number, size: number, file: NamePlace): number {
+    const known = this.#usual.find(bytes, digestAt, size, this.#digests, this.#lengths);
+    if (known >= 0) return (this.#units[known] as number) * UNIT;
+    const position = this.#align();
+    const i = this.#count;
+    this.#push(size, 0, file);
+    this.#setDigest(i, bytes, digestAt);
+    this.#usual.add(i, this.#digests);
+    this.#objects++;
+    return position;
+  }
+
+  #setDigest(entry: number, from: Uint8Array, at: number): void {
+    const to = entry * VERITY_DIGEST;
+    for (let i = 0; i < VERITY_DIGEST; i++) this.#digests[to + i] = from[at + i] as number;
+    this.#hasDigest[entry] = 1;
   }
 
   /**

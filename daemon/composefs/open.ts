@@ -21,7 +21,6 @@ import type { ObjectsSpec } from './objects-source.js';
 const MAGIC = 0xd078_629a;
 const VERSION = 1;
 const VERSION_AT = 4;
-const NONE: ReadonlyMap<string, Uint8Array> = new Map();
 
 export interface OpenedComposefs {
   readonly tree: LayerTree;
@@ -89,9 +88,11 @@ function rulesOf(image: ErofsImage, table: ObjectTableBuilder): TreeRules {
   return {
     isHidden: isHidingDevice,
     sawFolder: (entry) => table.addFolder(entry),
+    usualDataOf: (entry, effort) => files.usualDataOf(entry, effort),
     dataOf: (entry, xattrs) => files.dataOf(entry, xattrs),
     changed: (draft) => {
-      const { xattrs, isWhiteout } = restored(draft.xattrs ?? NONE);
+      if (!draft.xattrs || draft.xattrs.size === 0) return draft;
+      const { xattrs, isWhiteout } = restored(draft.xattrs);
       draft.xattrs = xattrs;
       // What overlayfs would take for a whiteout is stored as an empty file.
       if (isWhiteout && draft.type === 'reg' && draft.size === 0) {

@@ -16,7 +16,7 @@ export interface Dirent {
 }
 
 /**
- * Reads the entries of a directory, without `.` and `..`.
+ * Reads the entries of a directory, without `.` and `..`, those of one block after another.
  * @throws OverlaybdError BAD_FORMAT
  */
 export function* readDirectory(
@@ -24,22 +24,16 @@ export function* readDirectory(
   sb: Superblock,
   inode: ErofsInode,
   blob: string,
-): Generator<Dirent> {
+): Generator<readonly Dirent[]> {
   for (const { offset, length } of flatExtents(inode, sb, image.length, blob)) {
     for (let at = 0; at < length; at += sb.blockSize) {
       const end = offset + Math.min(at + sb.blockSize, length);
-      yield* readBlock(image, offset + at, end, inode.nid, blob);
+      yield readBlock(image, offset + at, end, inode.nid, blob);
     }
   }
 }
 
-function* readBlock(
-  image: Buffer,
-  begin: number,
-  end: number,
-  nid: number,
-  blob: string,
-): Generator<Dirent> {
+function readBlock(image: Buffer, begin: number, end: number, nid: number, blob: string): Dirent[] {
   const bad = (offset: number, expected: string, got: string | number): Error =>
     formatError({ blob, section: `directory ${nid}`, offset, expected, got });
   const size = end - begin;
@@ -47,6 +41,7 @@ function* readBlock(
   if (namesAt < DIRENT || namesAt % DIRENT !== 0 || namesAt >= size) {
     throw bad(begin, `entries of ${DIRENT} bytes and names within ${size} bytes`, namesAt);
   }
+  const entries: Dirent[] = [];
   for (let at = 0; at < namesAt; at += DIRENT) {
     const here = begin + at;
     const from = image.readUInt16LE(here + 8);
@@ -63,6 +58,7 @@ function* readBlock(
       throw bad(here, `a name of 1 to ${MAX_NAME_BYTES} bytes`, `${name.length} bytes`);
     }
     if (image.readUInt32LE(here + 4) !== 0) throw bad(here, 'a nid below 2^32', 'a larger one');
-    yield { name, nid: image.readUInt32LE(here), nameAt: begin + from };
+    entries.push({ name, nid: image.readUInt32LE(here), nameAt: begin + from });
   }
+  return entries;
 }

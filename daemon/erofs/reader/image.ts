@@ -79,13 +79,19 @@ export class ErofsImage {
    * @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what the effort throws
    */
   xattrsOf(inode: ErofsInode, effort: Effort): Map<string, Uint8Array> {
-    return readXattrs(this.bytes, this.superblock, inode, this.blob, (bytes) => {
-      effort.spend(Math.ceil(bytes / BYTES_A_UNIT));
-      this.#xattrBytes += bytes;
-      if (this.#xattrBytes <= MAX_XATTRS_READ) return;
-      const text = `${this.blob}: xattrs of more than ${MAX_XATTRS_READ} bytes`;
-      throw new OverlaybdError('LIMIT', text);
-    });
+    return readXattrs(this, inode, (bytes) => this.countXattrs(bytes, effort));
+  }
+
+  /**
+   * To be called for xattrs that are read in another way than by {@link xattrsOf}.
+   * @throws OverlaybdError LIMIT, and what the effort throws
+   */
+  countXattrs(bytes: number, effort: Effort): void {
+    effort.spend(Math.ceil(bytes / BYTES_A_UNIT));
+    this.#xattrBytes += bytes;
+    if (this.#xattrBytes <= MAX_XATTRS_READ) return;
+    const text = `${this.blob}: xattrs of more than ${MAX_XATTRS_READ} bytes`;
+    throw new OverlaybdError('LIMIT', text);
   }
 
   /** The target of a symlink. @throws OverlaybdError BAD_FORMAT, UNSUPPORTED */
@@ -116,27 +122,29 @@ export class ErofsImage {
       const { path, nid: folderNid, number } = next;
       this.#heapBytes -= WAITING_BYTES + path.length;
       const folder = readInode(bytes, superblock, folderNid, blob);
-      for (const { name, nid, nameAt } of readDirectory(bytes, superblock, folder, blob)) {
-        if (++entries > MAX_LAYER_ENTRIES) {
-          const text = `${blob}: more than ${MAX_LAYER_ENTRIES} entries`;
-          throw new OverlaybdError('LIMIT', text);
+      for (const block of readDirectory(bytes, superblock, folder, blob)) {
+        for (const { name, nid, nameAt } of block) {
+          if (++entries > MAX_LAYER_ENTRIES) {
+            const text = `${blob}: more than ${MAX_LAYER_ENTRIES} entries`;
+            throw new OverlaybdError('LIMIT', text);
+          }
+          if (entries % ENTRIES_A_TURN === 0) await effort.turn();
+          const inode = readInode(bytes, superblock, nid, blob);
+          const here = path === '' ? name : `${path}/${name}`;
+          visit({ path: here, inode, folder: number, nameAt, nameLength: name.length });
+          if (typeOfMode(inode.mode) !== 'dir') continue;
+          if (seen.has(nid)) throw this.#secondName(inode, here);
+          this.spend(SEEN_BYTES + WAITING_BYTES + here.length);
+          waiting.push({ path: here, nid, number: seen.size });
+          seen.add(nid);
         }
-        if (entries % ENTRIES_A_TURN === 0) await effort.turn();
-        const inode = readInode(bytes, superblock, nid, blob);
-        const here = path === '' ? name : `${path}/${name}`;
-        visit({ path: here, inode, folder: number, nameAt, nameLength: name.length });
-        if (typeOfMode(inode.mode) !== 'dir') continue;
-        if (seen.has(nid))
-          throw this.#badInode(
-            inode,
-            'a directory with one name',
-            `two; the second is ${quoted(shortened(here, MAX_SHOWN_LENGTH))}`,
-          );
-        this.spend(SEEN_BYTES + WAITING_BYTES + here.length);
-        waiting.push({ path: here, nid, number: seen.size });
-        seen.add(nid);
       }
     }
+  }
+
+  #secondName(inode: ErofsInode, path: string): OverlaybdError {
+    const got = `two; the second is ${quoted(shortened(path, MAX_SHOWN_LENGTH))}`;
+    return this.#badInode(inode, 'a directory with one name', got);
   }
 
   /**

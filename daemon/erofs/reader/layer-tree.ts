@@ -18,6 +18,13 @@ export interface TreeRules {
   /** Gets each directory, before what is in it. */
   sawFolder?(entry: VisitedEntry): void;
   /**
+   * The contents of a regular file whose xattrs say where they are, and nothing else: the tree has none of them. So most files of an
+   * image need no map of their xattrs.
+   * @returns null if it may be another file: then {@link dataOf} is asked
+   * @throws OverlaybdError as that does, and what the effort throws
+   */
+  usualDataOf?(entry: VisitedEntry, effort: Effort): readonly DataRange[] | null;
+  /**
    * The contents of a regular file.
    * @param xattrs as the image has them
    * @throws OverlaybdError if they cannot be served
@@ -77,8 +84,14 @@ function draftOf(
   effort: Effort,
 ): FullDraft {
   const { path, inode } = entry;
-  const xattrs = image.xattrsOf(inode, effort);
   const draft = fullDraft(path, type, inode.at, inode);
+  const usual = type === 'reg' ? rules.usualDataOf?.(entry, effort) : null;
+  if (usual) {
+    draft.size = inode.size;
+    draft.data = usual;
+    return draft;
+  }
+  const xattrs = image.xattrsOf(inode, effort);
   draft.xattrs = xattrs;
   switch (type) {
     case 'reg':

@@ -15,8 +15,29 @@ const PREFIXES: readonly (string | undefined)[] = [
   undefined,
   'security.',
 ];
+/** The number of `trusted.`. */
+export const TRUSTED = 4;
 /** The prefix is one of a list in the image. */
 const LONG_PREFIX = 0x80;
+
+/**
+ * Gets an xattr, by byte offsets in the image. The name ends where the value begins.
+ * @param prefix the number of what the name begins with
+ * @returns whether the next one is wanted
+ */
+export type VisitXattr = (
+  prefix: number,
+  nameAt: number,
+  valueAt: number,
+  valueEnd: number,
+) => boolean;
+
+/** An image, as far as xattrs need it. */
+interface Image {
+  readonly blob: string;
+  readonly bytes: Buffer;
+  readonly superblock: Superblock;
+}
 
 /**
  * @param count gets the bytes of the area before they are read, and those of each shared xattr
@@ -24,49 +45,94 @@ const LONG_PREFIX = 0x80;
  * @throws OverlaybdError BAD_FORMAT, UNSUPPORTED, and what `count` throws
  */
 export function readXattrs(
-  image: Buffer,
-  { xattrStart }: Superblock,
-  { nid, xattrsAt, end }: ErofsInode,
-  blob: string,
+  image: Image,
+  inode: ErofsInode,
   count: (bytes: number) => void,
 ): Map<string, Uint8Array> {
   const xattrs = new Map<string, Uint8Array>();
-  if (end === xattrsAt) return xattrs;
+  if (inode.end === inode.xattrsAt) return xattrs;
+  const { bytes } = image;
+  visitXattrs(image, inode, count, (index, nameAt, valueAt, valueEnd) => {
+    const prefix = PREFIXES[index];
+    if (prefix === undefined)
+      throw bad(image, inode, nameAt - XATTR_ENTRY, 'a known prefix', index);
+    const name = prefix + bytes.toString('latin1', nameAt, valueAt);
+    if (xattrs.has(name)) {
+      throw bad(image, inode, nameAt - XATTR_ENTRY, 'each xattr once', 'one twice');
+    }
+    xattrs.set(name, bytes.subarray(valueAt, valueEnd));
+    return true;
+  });
+  return xattrs;
+}
+
+/**
+ * Visits the xattrs of an inode, the shared ones first.
+ * @param count as of {@link readXattrs}
+ * @throws OverlaybdError as that does, except for what is wrong with their names
+ */
+export function visitXattrs(
+  image: Image,
+  inode: ErofsInode,
+  count: (bytes: number) => void,
+  visit: VisitXattr,
+): void {
+  const { bytes, superblock } = image;
+  const { xattrsAt, end } = inode;
+  if (end === xattrsAt) return;
   count(end - xattrsAt);
-  const section = `xattrs of inode ${nid}`;
-  const sharedCount = image[xattrsAt + 4] as number;
+  const sharedCount = bytes[xattrsAt + 4] as number;
   let at = xattrsAt + XATTR_HEADER;
   if (at + 4 * sharedCount > end) {
     const expected = `numbers of shared xattrs before byte ${end}`;
-    throw formatError({ blob, section, offset: xattrsAt + 4, expected, got: sharedCount });
+    throw bad(image, inode, xattrsAt + 4, expected, sharedCount);
   }
   for (let i = 0; i < sharedCount; i++, at += 4) {
-    const begin = xattrStart + 4 * image.readUInt32LE(at);
-    count(readEntry(image, begin, image.length, xattrs) - begin);
+    const begin = superblock.xattrStart + 4 * bytes.readUInt32LE(at);
+    const valueAt = valueOf(image, inode, begin, bytes.length);
+    const valueEnd = valueAt + bytes.readUInt16LE(begin + 2);
+    count(roundUp4(valueEnd) - begin);
+    if (!visit(bytes[begin + 1] as number, begin + XATTR_ENTRY, valueAt, valueEnd)) return;
   }
-  while (at < end) at = readEntry(image, at, end, xattrs);
-  return xattrs;
+  while (at < end) {
+    const valueAt = valueOf(image, inode, at, end);
+    const valueEnd = valueAt + bytes.readUInt16LE(at + 2);
+    if (!visit(bytes[at + 1] as number, at + XATTR_ENTRY, valueAt, valueEnd)) return;
+    at = roundUp4(valueEnd);
+  }
+}
 
-  /** @returns where the next one begins */
-  function readEntry(from: Buffer, begin: number, limit: number, to: typeof xattrs): number {
-    const bad = (expected: string, got: string | number): Error =>
-      formatError({ blob, section, offset: begin, expected, got });
-    if (begin + XATTR_ENTRY > limit) throw bad(`an xattr before byte ${limit}`, 'its end');
-    const nameLength = from[begin] as number;
-    const index = from[begin + 1] as number;
-    const nameAt = begin + XATTR_ENTRY;
-    const valueAt = nameAt + nameLength;
-    const valueEnd = valueAt + from.readUInt16LE(begin + 2);
-    if (valueEnd > limit) throw bad(`an xattr before byte ${limit}`, valueEnd);
-    if ((index & LONG_PREFIX) !== 0) {
-      const text = `${blob}: ${section} at byte ${begin}: long prefixes of names are not supported`;
-      throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob, section, offset: begin } });
-    }
-    const prefix = PREFIXES[index];
-    if (prefix === undefined) throw bad('a known prefix', index);
-    const name = prefix + from.toString('latin1', nameAt, valueAt);
-    if (to.has(name)) throw bad('each xattr once', 'one twice');
-    to.set(name, from.subarray(valueAt, valueEnd));
-    return Math.ceil(valueEnd / 4) * 4;
+/** Where the value of an xattr begins, all of which is before `limit`. */
+function valueOf(image: Image, inode: ErofsInode, begin: number, limit: number): number {
+  if (begin + XATTR_ENTRY > limit) {
+    throw bad(image, inode, begin, `an xattr before byte ${limit}`, 'its end');
   }
+  const { bytes, blob } = image;
+  const valueAt = begin + XATTR_ENTRY + (bytes[begin] as number);
+  const valueEnd = valueAt + bytes.readUInt16LE(begin + 2);
+  if (valueEnd > limit) throw bad(image, inode, begin, `an xattr before byte ${limit}`, valueEnd);
+  if (((bytes[begin + 1] as number) & LONG_PREFIX) !== 0) {
+    const section = sectionOf(inode);
+    const text = `${blob}: ${section} at byte ${begin}: long prefixes of names are not supported`;
+    throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob, section, offset: begin } });
+  }
+  return valueAt;
+}
+
+function bad(
+  { blob }: Image,
+  inode: ErofsInode,
+  offset: number,
+  expected: string,
+  got: string | number,
+): OverlaybdError {
+  return formatError({ blob, section: sectionOf(inode), offset, expected, got });
+}
+
+function sectionOf({ nid }: ErofsInode): string {
+  return `xattrs of inode ${nid}`;
+}
+
+function roundUp4(value: number): number {
+  return Math.ceil(value / 4) * 4;
 }

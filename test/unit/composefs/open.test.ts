@@ -115,6 +115,34 @@ await test('objects: one for all files that have it, with its name and its diges
   t.equal(table.size, 8192);
 });
 
+await test('an object is the same whatever other attributes its files have', async (t) => {
+  const second = fsVerity(Buffer.from('another object'));
+  const misnamed = objectXattrs(objectNameOf(second), digest);
+  const opened = await open([
+    ROOT,
+    OBJECT,
+    { ...OBJECT, path: 'labelled', xattrs: { ...OBJECT.xattrs, 'user.x': 'y' } },
+    { ...OBJECT, path: 'longer', size: contents.length + 1 },
+    { ...OBJECT, path: 'named as another', xattrs: misnamed },
+  ]);
+  const entries = entriesOf(opened);
+  const placeOf = (path: string): number | undefined => entries.get(path)?.data[0]?.offset;
+  t.equal(placeOf('labelled'), placeOf('f'));
+  t.equal(entries.get('f')?.xattrs, null);
+  t.same(entries.get('labelled')?.xattrs, new Map([['user.x', new Uint8Array([0x79])]]));
+  const { table } = opened.objects;
+  const objects = Array.from({ length: table.count }, (_, i) => objectAt(table, i));
+  t.same(
+    objects.map((each) => `${each.size} ${each.name}`).toSorted(),
+    [
+      `${contents.length} ${name}`,
+      `${contents.length + 1} ${name}`,
+      `${contents.length} ${objectNameOf(second)}`,
+    ].toSorted(),
+  );
+  t.equal(opened.objectCount, 3);
+});
+
 await test('a device node 0:0 comes back', async (t) => {
   const opened = await open([
     ROOT,
@@ -151,6 +179,12 @@ const BAD: [what: string, files: ImageFile[], code: string, message: RegExp][] =
     'UNSUPPORTED',
     /a digest that is not of SHA-256: .* 5 bytes and begins with 00240002/,
   ],
+  [
+    'an object that a user names',
+    [{ ...OBJECT, xattrs: ofUser(OBJECT.xattrs) }],
+    'BAD_FORMAT',
+    /neither contents nor/,
+  ],
   ['no contents', [{ path: 'f', mode: 0o100644, size: 9 }], 'BAD_FORMAT', /neither contents nor/],
   [
     'a long path of an object',
@@ -170,6 +204,12 @@ const BAD: [what: string, files: ImageFile[], code: string, message: RegExp][] =
 function withRedirect(text: string): ImageFile {
   const xattrs = { ...OBJECT.xattrs, 'trusted.overlay.redirect': Buffer.from(text, 'latin1') };
   return { ...OBJECT, xattrs };
+}
+
+function ofUser(xattrs: ImageFile['xattrs'] = {}): NonNullable<ImageFile['xattrs']> {
+  return Object.fromEntries(
+    Object.entries(xattrs).map(([each, value]) => [each.replace('trusted.', 'user.'), value]),
+  );
 }
 
 for (const [what, files, code, message] of BAD) {

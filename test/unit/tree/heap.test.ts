@@ -70,7 +70,7 @@ await test('hard links of a table of contents', async (t) => {
   await t.rejects(tocOf(COUNT), { code: 'LIMIT', message: /^layer: hard links, .* 100000 bytes/ });
 });
 
-await test('objects of a composefs image, each once', (t) => {
+await test('objects of a composefs image with names of their own, each once', (t) => {
   let bytes = 0;
   const table = new ObjectTableBuilder('image', (more) => (bytes += more));
   const place = { folder: 0, nameAt: 0, nameLength: 1 };
@@ -82,5 +82,9 @@ await test('objects of a composefs image, each once', (t) => {
   t.equal(bytes, first);
   add('b');
   t.ok(bytes > first);
+  const all = bytes;
+  table.addUsualObject(Buffer.alloc(32, 1), 0, 5, place);
+  t.equal(bytes, all, 'one whose name follows from its digest is in columns alone');
+  t.equal(table.objects, 3);
   t.end();
 });
