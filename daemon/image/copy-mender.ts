@@ -39,7 +39,7 @@ export class CopyMender {
   readonly #images: Images;
   readonly #log: Logger;
   readonly #now: () => number;
-  /** The last one of each copy that an image has open. */
+  /** The last one of each copy, which several images may have open, by its file. */
   readonly #attempts = new WeakMap<SourceSpec, Attempt>();
 
   constructor(images: Images, log: Logger, now = monotonicMs) {
@@ -56,12 +56,12 @@ export class CopyMender {
     }
   }
 
-  async #mend(held: HeldImage, { spec, path, fd }: Copy): Promise<void> {
-    const last = this.#attempts.get(spec);
+  async #mend(held: HeldImage, { file, path, fd }: Copy): Promise<void> {
+    const last = this.#attempts.get(file);
     if (last && !this.#mayMend(last, path)) return;
     const isTold = false;
     const failures = last?.failures ?? 0;
-    this.#attempts.set(spec, { endedAt: null, failures, isTold });
+    this.#attempts.set(file, { endedAt: null, failures, isTold });
     const what = `${held.name}: decoded copy ${path}`;
     this.#log.log('warn', `${what}: its bytes are damaged: its layer is decoded again`);
     let problem: string | null = null;
@@ -74,7 +74,7 @@ export class CopyMender {
       problem = messageOf(error);
     }
     const endedAt = this.#now();
-    this.#attempts.set(spec, { endedAt, failures: problem === null ? 0 : failures + 1, isTold });
+    this.#attempts.set(file, { endedAt, failures: problem === null ? 0 : failures + 1, isTold });
     if (problem === null) this.#log.log('info', `${what}: it is mended`);
     else this.#log.log('error', `${what}: it cannot be mended: ${problem}`);
   }
@@ -95,7 +95,8 @@ export class CopyMender {
 }
 
 interface Copy extends MendedFile {
-  readonly spec: SourceSpec;
+  /** Images that have the same file open have the same one. */
+  readonly file: SourceSpec;
   /** What errors of its reads begin with. */
   readonly names: readonly string[];
 }
@@ -105,6 +106,8 @@ function copiesOf(disk: DiskSpec): Copy[] {
   return sourcesOf(disk).flatMap((spec) => {
     if (spec.kind !== 'pieces' || spec.of.kind !== 'file' || spec.format !== 'tar.zst') return [];
     const { name: path, fd } = spec.of;
-    return path.endsWith(COPY_SUFFIX) ? [{ spec, path, fd, names: [spec.name, path] }] : [];
+    return path.endsWith(COPY_SUFFIX)
+      ? [{ file: spec.of, path, fd, names: [spec.name, path] }]
+      : [];
   });
 }

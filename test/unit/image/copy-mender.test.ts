@@ -62,6 +62,21 @@ await test('a wrong piece of a copy, and one that is cut short', async (t) => {
   }
 });
 
+await test('a copy that two images have open is mended once', async (t) => {
+  const mending = new Mending();
+  const file = of(PATH, 7);
+  const images = ['blob (decoded)', 'other name (decoded)'].map((name) =>
+    imageOf(pieces(name, 'tar.zst', file)),
+  );
+  const read = { code: 'SHORT_READ', message: `${PATH}: read of 5 bytes` };
+  for (const image of images) mending.mender.failed(image, read);
+  await nextTurn();
+  await nextTurn();
+  for (const image of images) mending.mender.failed(image, read);
+  t.same(mending.asked, [[{ path: PATH, fd: 7 }]]);
+  t.equal(mending.lines.length, 2, 'it is damaged, it is mended');
+});
+
 await test('other failures are not of a copy', async (t) => {
   const mending = new Mending();
   for (const read of [
