@@ -142,10 +142,16 @@ export class Evictor {
    * @returns why there is no room; null: there is
    */
   async makeRoom(bytes: number, file: string): Promise<string | null> {
+    const before = this.#reserved.get(file);
+    // A copy asks for each of its steps, and a round looks at all files of the folder: it has what it asked for last, until a
+    // round counts it as it is.
+    if (before) this.bytes += before.bytes;
     this.#reserved.set(file, { bytes, until: monotonicMs() + RESERVE_MS });
     // One that has begun may not know of it.
     await this.#running;
-    await this.run();
+    const goesOn = before !== undefined && before.bytes > 0 && bytes > 0;
+    if (goesOn) await this.#look().catch((error: unknown) => this.#health.failed(messageOf(error)));
+    if (!goesOn || this.#isOver()) await this.run();
     return this.fullness;
   }
 

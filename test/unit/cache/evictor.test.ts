@@ -1,5 +1,5 @@
 // Eviction: in which order things go, what stays, and what happens when nothing can go.
-import { existsSync, utimesSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, utimesSync, readdirSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
@@ -254,4 +254,23 @@ await test('room for a file that grows is counted before the file has it', async
   t.equal((await store.list()).length, 2);
   t.match(store.status().degraded, /the limit of .* is reached, and all that is there is in use/);
   t.equal(await store.makeRoom(0, 'copy'), null, 'the file grows no more');
+});
+
+await test('a copy that grows is counted without a look at all files, until there may be too much', async (t) => {
+  const { folder, store } = await setUp(t);
+  store.update(settings(20 * SIZE));
+  t.equal(await store.makeRoom(SIZE, 'copy'), null);
+  const counted = store.status().bytes;
+  // It is counted when all files are looked at.
+  const other = join(folder, 'v1/layers', `${'a'.repeat(64)}.layer`);
+  writeFileSync(other, Buffer.alloc(SIZE));
+  for (let step = 1; step <= 5; step++) {
+    t.equal(await store.makeRoom(SIZE, 'copy'), null);
+    t.equal(store.status().bytes, counted + step * SIZE);
+  }
+  t.equal(await store.makeRoom(10 * SIZE, 'copy'), null);
+  const looked = store.status().bytes;
+  t.ok(looked >= counted + SIZE && looked < counted + 2 * SIZE, `${looked} of ${counted}`);
+  t.equal(await store.makeRoom(0, 'copy'), null);
+  t.ok(store.status().bytes < counted + 2 * SIZE);
 });
