@@ -17,6 +17,7 @@ import { arbitraryLayers } from '../support/arbitrary-trees.js';
 import { sealArchiveHeader } from '../support/archive-writer.js';
 import { writeDrafts } from '../support/draft-archive.js';
 import { blobs, mustBeHandled, mutate, mutations } from '../support/hostile-blobs.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { MemorySource } from '../support/memory-source.js';
 import { SEED } from '../support/seed.js';
 import { treeOf } from '../support/trees.js';
@@ -87,7 +88,7 @@ await test('what was written is read back', async (t) => {
       if (!Buffer.concat(again).equals(Buffer.concat(files))) throw new Error('contents in gzip');
     },
   );
-  await fc.assert(cases, { numRuns: 400 });
+  await fc.assert(cases, { numRuns: usualOrLong(200, 400) });
   t.pass();
 });
 
@@ -108,6 +109,6 @@ await test('damaged archives with right checksums are opened or refused', async 
     writeFileSync(path, isZipped ? gzipSync(bytes) : bytes);
     await mustBeHandled([path]);
   });
-  await fc.assert(cases, { numRuns: 600 });
+  await fc.assert(cases, { numRuns: usualOrLong(300, 600) });
   t.pass();
 });

@@ -8,6 +8,7 @@ import { SLOTS } from '../../daemon/cache/slots.js';
 import { StoredBlob } from '../../daemon/cache/stored-blob.js';
 import { BufferFetcher, openStore, refOf } from '../support/cached-blobs.js';
 import type { ReaderEnd, ReaderOrder, ReaderWant } from '../support/cache-reader.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { randomBytes, seededRandom } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
 
@@ -16,7 +17,7 @@ const CONTENT_SEED = 17;
 const CONTENT = randomBytes(CONTENT_SEED, CHUNKS * CHUNK_SIZE);
 const READERS = 2;
 /** Of each reader. */
-const READS = { holes: 25_000, slots: 6000 };
+const READS = { holes: usualOrLong(10_000, 25_000), slots: usualOrLong(3000, 6000) };
 
 /** Starts a reader, and answers it. */
 function startReader(blob: CachedBlob, seed: number, reads: number): Promise<ReaderEnd> {

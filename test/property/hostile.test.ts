@@ -20,6 +20,7 @@ import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
+import { usualOrLong } from '../support/long-tests.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -45,7 +46,7 @@ await test('changed tables of contents never crash', async (t) => {
         writeFileSync(bad, writeHostileToc(toc));
         await mustBeHandled([bad]);
       }),
-      { numRuns: 400 },
+      { numRuns: usualOrLong(200, 400) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -59,7 +60,7 @@ await test('changed gzip indexes of turboOCI never crash', async (t) => {
       fc.asyncProperty(hostileGzipIndex, async (index) => {
         await mustBeHandled([writeHostileGzipIndex(folder, index)]);
       }),
-      { numRuns: 300 },
+      { numRuns: usualOrLong(150, 300) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -77,7 +78,7 @@ await test('mutated blobs, alone and above a good layer, never crash', async (t)
         await mustBeHandled([bad]);
         await mustBeHandled([good, bad]);
       }),
-      { numRuns: 2000 },
+      { numRuns: usualOrLong(1000, 2000) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -94,7 +95,7 @@ await test('mutated composefs images with their store never crash', async (t) =>
         writeFileSync(bad, mutate(imageOfStore, all));
         await mustBeHandled([bad], beside);
       }),
-      { numRuns: 1000 },
+      { numRuns: usualOrLong(500, 1000) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -111,7 +112,7 @@ await test('mutated EROFS images with their device never crash', async (t) => {
         writeFileSync(bad, mutate(imageOfDevice, all));
         await mustBeHandled([bad], beside);
       }),
-      { numRuns: 500 },
+      { numRuns: usualOrLong(250, 500) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -137,7 +138,7 @@ await test('mutated uppers, data and index, never crash', async (t) => {
           await mustBeHandled([config]);
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: usualOrLong(500, 1000) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
   });
@@ -171,7 +172,7 @@ await test('any JSON as an image configuration is parsed or refused', async (t) 
         writeFileSync(config, JSON.stringify(json));
         await mustBeHandled([config]);
       }),
-      { numRuns: 1000 },
+      { numRuns: usualOrLong(500, 1000) },
     );
   });
 });
@@ -185,7 +186,7 @@ await test('any bytes as a configuration or a blob are opened or refused', async
         writeFileSync(path, brace ? Buffer.concat([Buffer.from('{'), bytes]) : bytes);
         await mustBeHandled([path]);
       }),
-      { numRuns: 1000 },
+      { numRuns: usualOrLong(500, 1000) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { HOLE } from '../support/model.js';
 import { SEED } from '../support/seed.js';
 import { indexOf, type Row } from '../support/segments.js';
 import { holds } from '../support/holds.js';
+import { usualOrLong } from '../support/long-tests.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -120,7 +121,7 @@ await test('merged stacks answer every sector as the model does, with any hint',
       const virtualSize = (base + visible) * 512 - ragged;
       check(indexOf(rows, virtualSize), model, base, visible);
     }),
-    { numRuns: 10_000 },
+    { numRuns: usualOrLong(4000, 10_000) },
   );
 });
 
@@ -153,6 +154,6 @@ await test('replayed writes are those of the model: the later one wins', async (
       const index = indexOf(written, (base + WINDOW) * 512);
       check(index, model, base, WINDOW);
     }),
-    { numRuns: 3000 },
+    { numRuns: usualOrLong(1200, 3000) },
   );
 });

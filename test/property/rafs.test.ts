@@ -15,6 +15,7 @@ import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
 import { holds } from '../support/holds.js';
 import { healthyRafs, hostileRafs, rafsMustBeHandled } from '../support/hostile-rafs.js';
 import { readRange, withDevice } from '../support/in-process.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { randomBytes } from '../support/pattern.js';
 import { shareChunks } from '../support/rafs-shared-writer.js';
 import { writeRafs, type RafsFile, type RafsOptions } from '../support/rafs-writer.js';
@@ -25,7 +26,7 @@ import { treeOf } from '../support/trees.js';
 // Random cases: on a busy machine tap's 30 seconds a file are too short.
 tap.setTimeout(900_000);
 
-const RUNS = 800;
+const RUNS = usualOrLong(320, 800);
 /** One has zeros, which may be holes, and repeats itself: files share chunks. */
 const SOURCES = [
   randomBytes(1, SOURCE_SIZE),
@@ -139,7 +140,7 @@ await test('damaged images never crash', async (t) => {
     await holds(
       t,
       fc.asyncProperty(hostileRafs, (hostile) => rafsMustBeHandled(folder, hostile)),
-      { numRuns: 400 },
+      { numRuns: usualOrLong(160, 400) },
     );
     t.ok(await fallsTo(before), 'no descriptor stays open');
     for (const [form, { bootstrap, blobs }] of Object.entries(healthyRafs)) {

@@ -17,6 +17,7 @@ import { holds } from '../support/holds.js';
 import { healthyZtocs, hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
 import { withDevice } from '../support/in-process.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { MemorySource } from '../support/memory-source.js';
 import { SEED } from '../support/seed.js';
 import { treeOf } from '../support/trees.js';
@@ -69,7 +70,7 @@ await test('what was written is read back', async (t) => {
         if (!got.equals(content)) throw new Error(`the content of entry ${i}`);
       }
     }),
-    { numRuns: 600 },
+    { numRuns: usualOrLong(240, 600) },
   );
 });
 
@@ -104,7 +105,7 @@ await test('damaged layers and ztocs never crash', async (t) => {
   await holds(
     t,
     fc.asyncProperty(hostileZtoc, (hostile) => ztocMustBeHandled(folder, hostile)),
-    { numRuns: 1500 },
+    { numRuns: usualOrLong(600, 1500) },
   );
   t.ok(await fallsTo(before), 'no descriptor stays open');
 });

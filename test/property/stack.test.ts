@@ -17,6 +17,7 @@ import { buildDevice, HOLE, type ModelDevice, type ModelSegment } from '../suppo
 import { appendUpper, type UpperWrite } from '../support/upper-writer.js';
 import { SEED } from '../support/seed.js';
 import { holds } from '../support/holds.js';
+import { usualOrLong } from '../support/long-tests.js';
 
 fc.configureGlobal({ seed: SEED });
 
@@ -109,7 +110,7 @@ await test("stacks of up to 20 layers in any wrappers equal the model's disk", a
         await withDevice(paths, (opened) => checkDevice(opened, model, parts));
       });
     }),
-    { numRuns: 600 },
+    { numRuns: usualOrLong(240, 600) },
   );
 });
 
@@ -146,6 +147,6 @@ await test('an append-only upper over a stack is replayed as in the model', asyn
         await withDevice([config], (opened) => checkDevice(opened, model, parts));
       });
     }),
-    { numRuns: 400 },
+    { numRuns: usualOrLong(160, 400) },
   );
 });

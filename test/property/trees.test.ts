@@ -10,6 +10,7 @@ import { mergeLayers } from '../../daemon/tree/merge.js';
 import { arbitraryLayers, SOURCE_SIZE } from '../support/arbitrary-trees.js';
 import { deviceOf } from '../support/erofs/device.js';
 import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { randomBytes } from '../support/pattern.js';
 import { SEED } from '../support/seed.js';
 import {
@@ -25,7 +26,7 @@ import { treeOf } from '../support/trees.js';
 // Random cases: on a busy machine tap's 30 seconds a file are too short.
 tap.setTimeout(900_000);
 
-const RUNS = 4000;
+const RUNS = usualOrLong(1600, 4000);
 /** Two for each of up to four layers. */
 const SOURCES = Array.from({ length: 8 }, (_, i) => randomBytes(i, SOURCE_SIZE));
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { MAX_LISTED } from '../../daemon/inspect/problem-list.js';
 import { verifyImage } from '../../daemon/inspect/verify-image.js';
+import { usualOrLong } from '../support/long-tests.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { randomBytes, seededRandom, textBytes } from '../support/pattern.js';
 import { wrapTar } from '../support/tar-writer.js';
@@ -19,10 +20,13 @@ const layer = (seed: number): Buffer =>
     ],
   });
 
+/** How many of each of four kinds. */
+const PLACES = usualOrLong(60, 150);
+
 /** Places in headers, tables and trailers, where every byte matters, and some others. */
 function interesting(bytes: Buffer, next: () => number): number[] {
   const places: number[] = [];
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < PLACES; i++) {
     places.push(next() % 512);
     places.push(bytes.length - 1 - (next() % 5000));
     places.push(next() % bytes.length);
