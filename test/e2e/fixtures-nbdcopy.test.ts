@@ -1,8 +1,7 @@
 // Every readable golden fixture through one real daemon and nbdcopy; test/contract/fixtures.test.ts reads all of them without NBD.
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import tap, { test } from 'tap';
 import { DaemonProcess } from '../support/daemon-process.js';
 import { expectedSha256, fixtureNames, fixturesRoot, withHoles } from '../support/fixtures.js';
@@ -17,9 +16,14 @@ const root = fixturesRoot();
 const absent =
   root === null && 'FIXTURES NOT FOUND: neither ../shared/fixtures nor $OVERLAYBD_FIXTURES';
 
-async function sha256(path: string): Promise<string> {
+/** Of gigabytes, most of them holes: large reads into one buffer. */
+function sha256(path: string): string {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  const buffer = Buffer.alloc(1 << 20);
+  const fd = openSync(path, 'r');
+  for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer))
+    hash.update(buffer.subarray(0, length));
+  closeSync(fd);
   return hash.digest('hex');
 }
 
@@ -49,7 +53,7 @@ await test('the golden fixtures through nbdcopy', { skip: absent }, async (t) =>
       continue;
     }
     t.equal(code, 0, stderr);
-    t.equal(await sha256(copy), expectedSha256(root, name), name);
+    t.equal(sha256(copy), expectedSha256(root, name), name);
   }
   await daemon.stop(t);
 });

@@ -10,7 +10,7 @@ t.setTimeout(280_000);
 
 const SMALL = { seed: SEED, size: 16 << 20 };
 
-await t.test('kill -9, and chunks that are zeros', (test) => kills(test, { ...SMALL, count: 4 }));
-await t.test('a cache of 2 % under load', (test) => eviction(test, { ...SMALL, count: 60 }));
-await t.test('faults that come and go', (test) => storm(test, { ...SMALL, count: 12 }));
-await t.test('the clock is set', (test) => clock(test, { ...SMALL, count: 20 }));
+await t.test('kill -9, and chunks that are zeros', (test) => kills(test, { ...SMALL, count: 3 }));
+await t.test('a cache of 2 % under load', (test) => eviction(test, { ...SMALL, count: 40 }));
+await t.test('faults that come and go', (test) => storm(test, { ...SMALL, count: 6 }));
+await t.test('the clock is set', (test) => clock(test, { ...SMALL, count: 10 }));
