@@ -83,19 +83,29 @@ async function withEcho(onByte: (count: number, poll: Poll) => boolean): Promise
 
 const turnsOfLoop = (): number => performance.nodeTiming.uvMetricsInfo.loopCount;
 
+const MOST_ATTEMPTS = 50;
+/** If other programs keep all cores busy after so many, they are taken to go on. */
+const ATTEMPTS_IF_CROWDED = 8;
+
 /** Repeats `attempt` while it returns false, because other programs may keep all cores busy for a while. */
 async function unlessCrowded(test: Test, what: string, attempt: () => Promise<boolean>) {
-  for (let i = 0; i < 50; i++) {
+  for (let count = 1; ; count++) {
     // oxlint-disable-next-line no-await-in-loop
     if (await attempt()) {
       test.pass(what);
       return;
     }
+    if (count >= ATTEMPTS_IF_CROWDED && isCrowded()) {
+      test.pass(`NOT TESTED: all cores are busy: ${what}`, { skip: true });
+      return;
+    }
+    if (count >= MOST_ATTEMPTS) {
+      test.fail(what);
+      return;
+    }
     // oxlint-disable-next-line no-await-in-loop
     await pause(20);
   }
-  if (isCrowded()) test.pass(`NOT TESTED: all cores are busy: ${what}`, { skip: true });
-  else test.fail(what);
 }
 
 const expected = Array.from({ length: 2000 }, (_, i) => i & 0xff);
@@ -115,17 +125,13 @@ await t.test('there are none before they are asked for', async (test) => {
 await t.test('they find events, and change nothing else', async (test) => {
   test.equal(spin(50), 0);
   // Other tests may keep all cores busy; then there is nothing to see, and the bytes are right all the same.
-  for (let i = 0; i < 50 && spinCounts().found === 0; i++) {
-    // oxlint-disable-next-line no-await-in-loop
+  await unlessCrowded(test, 'looks find something', async () => {
     test.same(await pingPong(test, 2000), expected);
-    // oxlint-disable-next-line no-await-in-loop
-    await pause(20);
-  }
+    return spinCounts().found > 0;
+  });
   const { looks, found, nanoseconds } = spinCounts();
   const text = `${found} of ${looks} looks found something`;
-  if (found === 0 && isCrowded())
-    test.pass(`NOT TESTED: all cores are busy: ${text}`, { skip: true });
-  else test.ok(found > 0 && looks >= found && nanoseconds > 0, text);
+  test.ok(looks >= found && (found === 0 || nanoseconds > 0), text);
 });
 
 await t.test(
