@@ -12,6 +12,7 @@ const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
+const NULL = Buffer.from('null');
 
 export interface JsonEntry {
   readonly value: Readonly<Record<string, unknown>>;
@@ -38,7 +39,7 @@ export function* jsonEntries(json: Buffer, blob: string): Generator<JsonEntry> {
     }
     if (hasEntries) throw text.wrong('one list of entries');
     hasEntries = true;
-    yield* listed(text);
+    if (!text.passNull()) yield* listed(text);
   }
   text.expect(CLOSE_OBJECT, 'the end of the object');
   if (text.next() !== undefined) throw text.wrong('the end of the text');
@@ -79,6 +80,17 @@ class JsonText {
   expect(byte: number, what: string): void {
     if (this.next() !== byte) throw this.wrong(what);
     this.at++;
+  }
+
+  /** Passes a null. Go writes a list without entries so. @returns whether there is one */
+  passNull(): boolean {
+    this.next();
+    const begin = this.at;
+    if (this.#json[begin] !== NULL[0]) return false;
+    this.#skipWord();
+    if (this.#json.subarray(begin, this.at).equals(NULL)) return true;
+    this.at = begin;
+    return false;
   }
 
   /** Parses the next value. */

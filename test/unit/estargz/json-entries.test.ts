@@ -17,6 +17,12 @@ await test('the list of entries, wherever it is', (t) => {
   t.end();
 });
 
+await test('a list without entries, as Go writes it', (t) => {
+  t.same(entriesOf('{"version":1,"entries":null}'), []);
+  t.same(entriesOf('{"entries": null , "version":1}\n'), []);
+  t.end();
+});
+
 await test('everything else is refused', (t) => {
   for (const text of [
     '',
@@ -25,7 +31,10 @@ await test('everything else is refused', (t) => {
     '{}',
     '{"entries":',
     '{"entries":"no"}',
-    '{"entries":null}',
+    '{"entries":nul}',
+    '{"entries":nullx}',
+    '{"entries":null,"entries":[]}',
+    '{"entries":null',
     '{"entries":[1]}',
     '{"entries":[{}',
     '{"entries":[{}}',

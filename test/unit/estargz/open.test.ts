@@ -56,6 +56,15 @@ for (const form of FORMS) {
   });
 }
 
+for (const form of FORMS) {
+  await test(`${form}: a layer without entries, as Go writes its list`, async (t) => {
+    const { blob, digest } = writeEstargz([], { form, change: () => ({ entries: null }) });
+    const { tree, pieces } = await open(blob, digest);
+    t.equal(tree.count, 0);
+    t.equal(pieces.table.count, 0);
+  });
+}
+
 function memoryOf(bytes: Buffer): { kind: 'memory'; name: string; memory: SharedArrayBuffer } {
   const memory = new SharedArrayBuffer(bytes.length);
   Buffer.from(memory).set(bytes);
