@@ -120,6 +120,7 @@ class LayerMerger {
   showWhiteouts(): void {
     const tree = this.#tree;
     this.#walker.forget();
+    const firstMade = tree.count;
     for (let i = 0; i < this.#layer.count; i++) {
       const type = this.#layer.typeOf(i);
       if (type !== 'whiteout' && type !== 'opaque') continue;
@@ -127,10 +128,20 @@ class LayerMerger {
       const directory = this.#folder(i, type === 'opaque' ? path : parentOf(path), 'make or stop');
       if (directory === null) continue;
       if (type === 'opaque') tree.opaque.add(directory);
-      else if (tree.lookup(directory, this.#layer.nameOf(i)) === undefined) {
-        const inode = tree.newInode(this.#number, WHITEOUT_NODE, directory);
-        tree.put(directory, this.#layer.nameOf(i), inode);
-      }
+      else this.#showWhiteout(directory, this.#layer.nameOf(i), firstMade);
+    }
+  }
+
+  /** @param firstMade inodes from it on are there only because whiteouts are */
+  #showWhiteout(directory: number, name: string, firstMade: number): void {
+    const tree = this.#tree;
+    const there = tree.lookup(directory, name);
+    const isDirectory = there !== undefined && tree.isDirectory(there);
+    if (there === undefined || (isDirectory && there >= firstMade)) {
+      this.#place(directory, name, there, tree.newInode(this.#number, WHITEOUT_NODE, directory));
+    } else if (isDirectory) {
+      // An overlayfs merges a directory with lower ones of its name, which the whiteout hides.
+      tree.opaque.add(there);
     }
   }
 

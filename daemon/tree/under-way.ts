@@ -66,6 +66,11 @@ export class TreeUnderWay {
     return inode;
   }
 
+  /** Inodes so far. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Gives an inode the attributes of an entry. */
   setEntry(inode: number, layer: number, entry: number): void {
     this.#layers[inode] = layer;

@@ -288,6 +288,35 @@ await test('a layer alone shows whiteouts as overlayfs has them', (t) => {
   t.end();
 });
 
+await test('a layer alone: a whiteout of the name of its own directory makes that opaque', (t) => {
+  for (const upper of [
+    ['.wh.d', 'd/', 'd/new'],
+    ['d/new', '.wh.d'],
+    ['d/new', 'd/.wh.old', '.wh.d'],
+  ]) {
+    t.same(mergedLines(layerOf('d/old'), layerOf(...upper)), ['d/', 'd/new']);
+    const tree = layerAlone(layerOf(...upper));
+    t.same(tree.xattrsOf(inodeAt(tree, 'd'))?.names, ['\0opaque'], upper.join(' '));
+  }
+  const tree = layerAlone(layerOf('.wh.a', 'a @7', '.wh.s', 's -> d', 'd/'));
+  t.same(linesOf(tree), ['a @7', 'd/', 's -> d']);
+  t.equal(tree.xattrsOf(inodeAt(tree, 'd')), null);
+  t.end();
+});
+
+await test('a layer alone: a whiteout hides the directory that other whiteouts would be in', (t) => {
+  for (const upper of [
+    ['d/.wh.a', '.wh.d'],
+    ['.wh.d', 'd/.wh.a'],
+    ['d/e/.wh..wh..opq', '.wh.d'],
+    ['.wh.d', '.wh.d'],
+  ]) {
+    t.same(mergedLines(layerOf('d/a', 'x'), layerOf(...upper)), ['x']);
+    t.same(linesOf(layerAlone(layerOf(...upper))), ['d (char)'], upper.join(' '));
+  }
+  t.end();
+});
+
 await test('entries and names of all layers have limits', (t) => {
   const layer = layerOf('abc', 'd');
   const big = new LayerTree('big', { ...layer.columns, count: 2_000_000 }, 0);
