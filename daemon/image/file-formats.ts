@@ -14,7 +14,7 @@ import { hasRafsToc, looksLikeRafsV5 } from '../rafs/signs.js';
 import { looksLikeRafs } from '../rafs/superblock.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { openTarfs } from '../tarfs/open.js';
-import { hasTarfsIndex } from '../tarfs/superblock.js';
+import { hasTarfsIndex, mayBeEmptyTarfs } from '../tarfs/signs.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
 import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
@@ -168,7 +168,8 @@ const erofsDevices: Content = {
 const tarfs: Content = {
   kind: 'content',
   name: 'tarfs',
-  probe: (head, tail, source) => looksLikeTar(head) && hasTarfsIndex(tail, source),
+  probe: (head, tail, source) =>
+    looksLikeTar(head) ? hasTarfsIndex(tail, source) : mayBeEmptyTarfs(head, tail, source.size),
   open: async ({ source }, _head, _rules, { effort }) => {
     const opened = await openTarfs(source, effort);
     return { kind: 'tree', ...opened, around: null, isForOverlay: true };

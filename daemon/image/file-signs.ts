@@ -5,6 +5,7 @@ import { readFully, type BlobSource } from '../blob/source.js';
 import { MAGIC, SUPERBLOCK } from '../erofs/format.js';
 import { hasRafsToc, looksLikeRafsV5, TOC_TAIL_SIZE } from '../rafs/signs.js';
 import { looksLikeTar } from '../tarball/header.js';
+import { mayBeEmptyTarfs } from '../tarfs/signs.js';
 import { isEmptyArchive, isGzip, isZstd } from './archives.js';
 
 /** What formats look at to recognize a blob: this many of its last bytes. That is the last block of tarfs; footers are shorter. */
@@ -15,6 +16,7 @@ export const TAIL_SIZE = Math.max(TOC_TAIL_SIZE, 4096);
  * @param head the first bytes that all formats look at, or all
  */
 export async function mayBeFiles(head: Buffer, source: BlobSource): Promise<boolean> {
+  const tail = await tailOf(source);
   return (
     isGzip(head) ||
     isZstd(head) ||
@@ -22,8 +24,14 @@ export async function mayBeFiles(head: Buffer, source: BlobSource): Promise<bool
     isEmptyArchive(head, source.size) ||
     hasErofsMagic(head) ||
     looksLikeRafsV5(head) ||
-    hasRafsToc(await tailOf(source))
+    hasRafsToc(tail) ||
+    (mayBeEmptyTarfs(head, tail, source.size) && (await hasIndexOfTarfs(source)))
   );
+}
+
+async function hasIndexOfTarfs(source: BlobSource): Promise<boolean> {
+  const { hasTarfsRoot } = await import('../tarfs/superblock.js');
+  return hasTarfsRoot(source);
 }
 
 /** Composefs and RAFS are EROFS images. */

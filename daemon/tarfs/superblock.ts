@@ -1,21 +1,14 @@
 // The last block of an archive with an index of tarfs, as the kernel module of Kata Containers mounts it: 16 bytes say where the
 // table of inodes is. There is no magic.
 
-import { formatError } from '../errors.js';
+import { formatError, OverlaybdError } from '../errors.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { u64le, viewOf } from '../lib/bytes.js';
+import { typeOfMode } from '../tree/file-types.js';
+import { BLOCK, FROM_END, SIZE, VERITY } from './signs.js';
 
-/** Bytes of a blob are a multiple of it, and the last such block has nothing but the superblock. */
-const BLOCK = 4096;
-/** Where the superblock begins, from the end. */
-const FROM_END = 512;
-const SIZE = 16;
 /** Bytes of an inode. */
 export const INODE = 32;
-/** What the name of a file says, if nothing else does. */
-const NAME = /\.tarfs$/;
-/** In place of the superblock, if a hash tree of dm-verity follows: its block sizes, and the number of blocks before it. */
-const VERITY = Buffer.from('0010000000100000', 'hex');
 
 /** Byte offsets in the blob. */
 export interface TarfsSuperblock {
@@ -26,26 +19,6 @@ export interface TarfsSuperblock {
   readonly end: number;
   /** Whether a hash tree of dm-verity follows. */
   readonly hasVerity: boolean;
-}
-
-/**
- * Whether an archive has an index behind it.
- * @param tail the last BLOCK bytes of a blob that begins as an archive does, or all
- */
-export function hasTarfsIndex(
-  tail: Buffer,
-  { name, size }: Pick<BlobSource, 'name' | 'size'>,
-): boolean {
-  return NAME.test(name) || (size % BLOCK === 0 && isSuperblock(tail.subarray(-BLOCK)));
-}
-
-/** Zeros, with 16 bytes that are not all zero at their place. */
-function isSuperblock(block: Buffer): boolean {
-  if (block.length < BLOCK) return false;
-  const at = BLOCK - FROM_END;
-  const isZero = (from: number, to: number): boolean =>
-    block.subarray(from, to).every((byte) => byte === 0);
-  return isZero(0, at) && !isZero(at, at + SIZE) && isZero(at + SIZE, BLOCK);
 }
 
 /**
@@ -85,4 +58,18 @@ export async function readTarfsSuperblock(source: BlobSource): Promise<TarfsSupe
     });
   }
   return { table, inodes, end: most, hasVerity };
+}
+
+/**
+ * Whether the superblock is right, and the first inode is a directory.
+ * @throws what reading throws
+ */
+export async function hasTarfsRoot(source: BlobSource): Promise<boolean> {
+  const found = await readTarfsSuperblock(source).catch((error: unknown) => {
+    if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
+    throw error;
+  });
+  if (!found) return false;
+  const mode = await readFully(source, found.table, 2);
+  return typeOfMode(mode.readUInt16LE(0)) === 'dir';
 }

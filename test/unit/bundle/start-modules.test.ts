@@ -19,6 +19,7 @@ const ROOMS = [
   'registry',
   'soci',
   'tarball',
+  'tarfs',
   'tree',
   'turbo',
 ];
@@ -78,6 +79,7 @@ await test('the main thread', (t) => {
     'soci/limits.js',
     'tarball/header.js',
     'tarball/place.js',
+    'tarfs/signs.js',
   ]);
   t.end();
 });

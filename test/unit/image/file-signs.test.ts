@@ -11,6 +11,7 @@ import { writeLsmt } from '../../support/lsmt-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes } from '../../support/pattern.js';
 import { writeRafs } from '../../support/rafs-writer.js';
+import { writeTarfs } from '../../support/tarfs-writer.js';
 
 const HEAD_SIZE = 4096;
 const archive = writeArchive([{ name: 'a', content: 'text' }]);
@@ -34,6 +35,7 @@ await test('each format has a sign', async (t) => {
     ['RAFS', writeRafs([{ path: '', type: 'dir' }]).bootstrap],
     ['RAFS v5', v5],
     ['data blob of RAFS', toc],
+    ['tarfs without files', writeTarfs([{ path: '', mode: 0o040755 }]).bytes],
   ];
   for (const [name, blob] of formats) t.ok(await isSigned(blob), name);
 });
@@ -44,6 +46,7 @@ await test('what is something else has none', async (t) => {
     ['short', Buffer.alloc(3, 1)],
     ['zeros', Buffer.alloc(1 << 20)],
     ['random', Buffer.concat([Buffer.alloc(8), randomBytes(1, 100_000)])],
+    ['zeros before a last block as of tarfs', writeTarfs([{ path: '', mode: 0 }]).bytes],
     ['LSMT', writeLsmt({ virtualSize: 1 << 20, segments: [] })],
   ];
   for (const [name, blob] of disks) t.notOk(await isSigned(blob), name);
