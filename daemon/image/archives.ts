@@ -19,16 +19,6 @@ export function isArchiveBegin(head: Buffer): boolean {
   return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && head.every((byte) => byte === 0));
 }
 
-/** What the first bytes of a gzip blob are inflated to: two blocks at most; none if that is not possible. */
-export function inflatedHead(head: Buffer): Buffer {
-  try {
-    const { constants, gunzipSync } = process.getBuiltinModule('node:zlib');
-    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, 2 * TAR_BLOCK);
-  } catch {
-    return Buffer.alloc(0);
-  }
-}
-
 /** Bytes of an archive without files: two blocks of zeros, and what GNU tar and others fill them up to. */
 const EMPTY_SIZES: ReadonlySet<number> = new Set([2 * TAR_BLOCK, 20 * TAR_BLOCK]);
 

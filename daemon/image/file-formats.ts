@@ -2,6 +2,7 @@
 // them (formats.ts): most daemons serve none.
 
 import type { BlobSource } from '../blob/source.js';
+import { TAR_BLOCK } from '../blob/tar.js';
 import { OverlaybdError } from '../errors.js';
 import { hasDevices } from '../erofs/devices/open.js';
 import { isComposefs, openComposefs } from '../composefs/open.js';
@@ -17,10 +18,11 @@ import { openTarfs } from '../tarfs/open.js';
 import { hasTarfsIndex, mayBeEmptyTarfs } from '../tarfs/signs.js';
 import { openZtoc, type ZtocSource } from '../soci/open.js';
 import { isTurboArchive } from '../turbo/layer-archive.js';
-import { inflatedHead, isArchiveBegin, isEmptyArchive, isGzip, isZstd } from './archives.js';
+import { isEmptyArchive, isGzip, isZstd } from './archives.js';
 import { openErofsLayer } from './erofs-layer.js';
 import { tailOf } from './file-signs.js';
 import type { Content, ContentRules, LayerContent, Wrapper } from './format.js';
+import { inflatedHead } from './gzip-head.js';
 import { raw } from './raw-content.js';
 import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
 import { openTurboLayer } from './turbo-layer.js';
@@ -184,12 +186,21 @@ const files: Content = {
   open: (inner, _head, rules, tools) => openWholeLayer('tar', inner, rules, tools),
 };
 
-/** The same, compressed with gzip. */
+/** The same, compressed with gzip. No disk begins so: what cannot be inflated is a damaged layer. */
 const gzippedFiles: Content = {
   kind: 'content',
   name: 'gzipped files',
-  probe: (head) => isGzip(head) && isArchiveBegin(inflatedHead(head)),
-  open: (inner, _head, rules, tools) => openWholeLayer('tar.gz', inner, rules, tools),
+  probe: isGzip,
+  open: (inner, head, rules, tools) => {
+    const begin = inflatedHead(head);
+    const isKnown = begin.length >= TAR_BLOCK;
+    if (isKnown && !looksLikeTar(begin) && !begin.every((byte) => byte === 0)) {
+      const { name } = inner.source;
+      const message = `${name}: it begins as a gzip file does, and has no archive of files inside: unpack or convert it first`;
+      throw new OverlaybdError('BAD_FORMAT', message);
+    }
+    return openWholeLayer('tar.gz', inner, rules, tools);
+  },
 };
 
 /** The same, compressed with zstd. */

@@ -14,5 +14,5 @@ export const MAX_READS = 4;
 export const MAX_SPAN_BYTES = MAX_DECODED_BYTES;
 /** Stored bytes of a span: what does not shrink is a little longer than it was. */
 export const MAX_STORED_SPAN = MAX_SPAN_BYTES + (1 << 20);
-/** Bytes of a layer in which the header of its first gzip member ends. */
-export const MAX_GZIP_HEADER = 4096;
+/** Bytes of a layer in which the header of its first gzip member ends: its field for extensions has up to 64 KiB. */
+export const MAX_GZIP_HEADER = 128 * 1024;

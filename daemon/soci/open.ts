@@ -21,6 +21,9 @@ const BYTES_A_TURN = 1 << 20;
 /** Bytes of a ztoc that are as much work as one entry of an index. */
 const BYTES_A_UNIT = 256;
 
+/** Bytes of a layer in which the header of nearly every first gzip member ends. */
+const USUAL_GZIP_HEADER = 4096;
+
 const NO_PREFETCH: Prefetch = { ranges: [], notes: [] };
 
 export interface ZtocSource {
@@ -106,9 +109,11 @@ async function digestOf(bytes: Buffer, effort: Effort): Promise<string> {
 
 /** Bytes in front of the deflate stream of the first member. @throws OverlaybdError BAD_FORMAT */
 async function headerSizeOf(layer: BlobSource): Promise<number> {
-  const head = await readFully(layer, 0, Math.min(layer.size, MAX_GZIP_HEADER));
-  const size = deflateAt(head);
-  if (size !== null) return size;
+  // Few headers have names or more.
+  for (const length of [USUAL_GZIP_HEADER, MAX_GZIP_HEADER]) {
+    const size = deflateAt(await readFully(layer, 0, Math.min(layer.size, length)));
+    if (size !== null) return size;
+  }
   const text = `${layer.name}: its ztoc says gzip, and it does not begin with a gzip header of at most ${MAX_GZIP_HEADER} bytes`;
   throw new OverlaybdError('BAD_FORMAT', text, { facts: { blob: layer.name, offset: 0 } });
 }

@@ -20,6 +20,8 @@ export interface ZtocOptions {
   memberSize?: number;
   /** The first gzip member has a name in its header. */
   hasName?: boolean;
+  /** Bytes of the field for extensions in the header of the first gzip member. */
+  extraSize?: number;
   change?: (parts: ZtocParts) => void;
 }
 
@@ -120,16 +122,21 @@ function dataBegin(archive: Buffer, position: number): number {
   }
 }
 
-function membersOf(archive: Buffer, { memberSize = archive.length, hasName }: ZtocOptions): Buffer {
+function membersOf(
+  archive: Buffer,
+  { memberSize = archive.length, hasName, extraSize = 0 }: ZtocOptions,
+): Buffer {
   const members: Buffer[] = [];
   for (let at = 0; at < archive.length; at += memberSize) {
     members.push(gzipSync(archive.subarray(at, at + memberSize), { memLevel: 1 }));
   }
   const [first = Buffer.alloc(0), ...rest] = members;
-  if (!hasName) return Buffer.concat(members);
   const head = Buffer.from(first.subarray(0, 10));
-  head[3] = 8;
-  return Buffer.concat([head, Buffer.from('layer.tar\0'), first.subarray(10), ...rest]);
+  head[3] = (hasName ? 8 : 0) + (extraSize > 0 ? 4 : 0);
+  const extra = Buffer.alloc(extraSize > 0 ? 2 + extraSize : 0);
+  if (extraSize > 0) extra.writeUInt16LE(extraSize);
+  const name = Buffer.from(hasName ? 'layer.tar\0' : '');
+  return Buffer.concat([head, extra, name, first.subarray(10), ...rest]);
 }
 
 function sha256(bytes: Uint8Array): string {

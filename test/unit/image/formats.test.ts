@@ -5,18 +5,33 @@ import { gzipSync } from 'node:zlib';
 import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
 import { throwProblem, type FormatProblem } from '../../../daemon/errors.js';
-import type { ContentRules } from '../../../daemon/image/format.js';
+import type { ContentRules, LayerContent } from '../../../daemon/image/format.js';
 import { openContent } from '../../../daemon/image/formats.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import type { SourceSpec } from '../../../daemon/image/spec.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeArchive } from '../../support/archive-writer.js';
-import { textBytes } from '../../support/pattern.js';
+import { randomBytes, textBytes } from '../../support/pattern.js';
+import { writeTarfs } from '../../support/tarfs-writer.js';
 import { unwrapped } from '../../support/unwrapped.js';
 import { wrapTar } from '../../support/tar-writer.js';
 import { writeZfile } from '../../support/zfile-writer.js';
 
 const PLAIN = textBytes(1, 20_000);
+
+const RULES: ContentRules = {
+  mayBeRaw: true,
+  mayBeUpper: false,
+  toc: null,
+  needsToc: false,
+  tocSource: null,
+  objects: null,
+  dataBlobs: null,
+  ztoc: null,
+  target: null,
+  digests: null,
+  bootstrapDigest: null,
+};
 
 function specOf(t: Test, bytes: Buffer): SourceSpec {
   const path = join(t.testdir(), 'blob');
@@ -105,23 +120,67 @@ await test('in the archive of a turboOCI layer nothing is opened that is decoded
   const blob = gzipSync(writeArchive([{ name: 'ext4.fs.meta', content: files }]));
   const inner = await unwrapped(specOf(t, blob));
   t.equal(inner.source.size, files.length);
-  const rules: ContentRules = {
-    mayBeRaw: true,
-    mayBeUpper: false,
-    toc: null,
-    needsToc: false,
-    tocSource: null,
-    objects: null,
-    dataBlobs: null,
-    ztoc: null,
-    target: null,
-    digests: null,
-    bootstrapDigest: null,
-  };
   const tools = { readers: new ReaderFactory(), effort: UNBOUNDED, sink: throwProblem };
-  await t.rejects(openContent(inner, rules, tools), {
+  await t.rejects(openContent(inner, RULES, tools), {
     code: 'UNSUPPORTED',
     message:
       'blob (ext4.fs.meta): gzipped files in the archive of a turboOCI layer, where an LSMT layer is expected',
   });
+});
+
+async function contentOf(t: Test, bytes: Buffer): Promise<LayerContent> {
+  const inner = await unwrapped(specOf(t, bytes));
+  return openContent(inner, RULES, {
+    readers: new ReaderFactory(),
+    effort: UNBOUNDED,
+    sink: throwProblem,
+  });
+}
+
+await test('a damaged archive in gzip is no disk, whatever its size', async (t) => {
+  const text = randomBytes(1, 20_000).toString('base64');
+  for (const content of ['a small one', text.slice(0, 1500), text]) {
+    const good = gzipSync(writeArchive([{ name: 'a', content }]));
+    t.match(await contentOf(t, good), { kind: 'tree', format: 'tar.gz' });
+    // The header has nothing that must be right after its first bytes.
+    for (let at = 10; at < Math.min(good.length - 24, 400); at += 7) {
+      const bad = Buffer.from(good);
+      bad[at] = (bad[at] as number) ^ 0x10;
+      await t.rejects(contentOf(t, bad), { message: /^blob/ }, `${good.length} bytes, at ${at}`);
+    }
+    for (const at of [good.length - 8, good.length - 1]) {
+      const bad = Buffer.from(good);
+      bad[at] = (bad[at] as number) ^ 1;
+      await t.rejects(contentOf(t, bad), { code: 'BAD_DATA', message: /^blob: gzip at byte/ });
+    }
+  }
+});
+
+await test('a header of gzip may be long', async (t) => {
+  const packed = gzipSync(writeArchive([{ name: 'a', content: 'text' }]));
+  const extra = Buffer.alloc(2 + 60_000);
+  extra.writeUInt16LE(60_000);
+  const head = Buffer.from(packed.subarray(0, 10));
+  head[3] = 4;
+  const blob = Buffer.concat([head, extra, packed.subarray(10)]);
+  t.match(await contentOf(t, blob), { kind: 'tree', format: 'tar.gz' });
+});
+
+await test('a disk in gzip is refused', async (t) => {
+  for (const size of [600, 1 << 20]) {
+    await t.rejects(contentOf(t, gzipSync(randomBytes(1, size))), {
+      code: 'BAD_FORMAT',
+      message:
+        'blob: it begins as a gzip file does, and has no archive of files inside: unpack or convert it first',
+    });
+  }
+  await t.rejects(contentOf(t, gzipSync(Buffer.from('text'))), { code: 'BAD_FORMAT' });
+});
+
+await test('an archive of tarfs without files is no disk', async (t) => {
+  const { bytes } = writeTarfs([{ path: '', mode: 0o040755 }]);
+  const content = await contentOf(t, bytes);
+  t.match(content, { kind: 'tree', format: /^tarfs, / });
+  const disk = writeTarfs([{ path: '', mode: 0 }]).bytes;
+  t.match(await contentOf(t, disk), { kind: 'raw' }, 'its first inode is no directory');
 });

@@ -51,6 +51,11 @@ const FORMS: [what: string, options: ZtocOptions, format: RegExp][] = [
     { form: 'gzip version 1', spanSize: 20_000, hasName: true },
     /gzip/,
   ],
+  [
+    'version 1, a long header',
+    { form: 'gzip version 1', spanSize: 20_000, extraSize: 65_535, hasName: true },
+    /gzip/,
+  ],
   ['one span', { form: 'gzip', spanSize: 1 << 20 }, /gzip, 1 span;/],
   ['plain', { form: 'plain', spanSize: 10_000 }, /uncompressed, 21 spans;/],
 ];
@@ -127,7 +132,7 @@ await test('a ztoc of another layer, and a layer that is not gzip', async (t) =>
   const zeros = { ...written, layer: Buffer.alloc(written.layer.length) };
   await t.rejects(open(zeros), {
     code: 'BAD_FORMAT',
-    message: /does not begin with a gzip header of at most 4096 bytes/,
+    message: /does not begin with a gzip header of at most 131072 bytes/,
   });
   class Huge extends MemorySource {
     override get size(): number {
