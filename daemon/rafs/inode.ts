@@ -21,6 +21,8 @@ const PREFIXES = new Map([
   [2, 'system.posix_acl_access'],
   [3, 'system.posix_acl_default'],
   [4, 'trusted.'],
+  // The device cannot have these: they are dropped and counted when it is written. No kernel shows them.
+  [5, 'lustre.'],
   [6, 'security.'],
 ]);
 

@@ -6,13 +6,14 @@ import type { ErofsInode } from './inode.js';
 import type { Superblock } from './superblock.js';
 
 /** What the numbers of names stand for. */
-const PREFIXES: readonly (string | undefined)[] = [
+const PREFIXES: readonly string[] = [
   '',
   'user.',
   'system.posix_acl_access',
   'system.posix_acl_default',
   'trusted.',
-  undefined,
+  // The device cannot have these: they are dropped and counted when it is written. No kernel shows them.
+  'lustre.',
   'security.',
 ];
 /** The number of `trusted.`. */

@@ -48,6 +48,12 @@ const u16 = (at: number, value: number) => (b: Buffer) => void b.writeUInt16LE(v
 const u32 = (at: number, value: number) => (b: Buffer) => void b.writeUInt32LE(value, at);
 const u64 = (at: number, value: bigint) => (b: Buffer) => void b.writeBigUInt64LE(value, at);
 
+await test('an xattr that no kernel shows is one of another name', async (t) => {
+  const image = Buffer.from(GOOD);
+  u8(ROOT + 64 + 13, 5)(image);
+  t.ok((await read(image)).includes(',0,,0,1,lustre.a'));
+});
+
 const DAMAGES: [what: string, damage: (bytes: Buffer) => void, message: RegExp, code?: string][] = [
   ['block size', u8(SB + 12, 17), /superblock at byte 1036: expected a block size of 2\^9 to/],
   ['directory blocks', u8(SB + 90, 1), /superblock at byte 1114: expected 0, got 1/],
