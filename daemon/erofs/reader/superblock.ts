@@ -8,6 +8,9 @@ import { MAX_BLOCK_BITS, MIN_BLOCK_BITS } from './limits.js';
 /** Bytes of a superblock without its extension slots. */
 const SIZE = 128;
 
+/** The incompatible feature of an image with further devices. */
+const DEVICE_TABLE = 8;
+
 /** What the superblock says. Offsets are bytes in the image. */
 export interface Superblock {
   readonly compat: number;
@@ -58,11 +61,12 @@ export function readSuperblock(head: Buffer, blob: string): Superblock {
   }
   const epoch = view.getBigInt64(SB.epoch, true);
   if (!Number.isSafeInteger(Number(epoch))) throw bad(SB.epoch, 'a time', `${epoch}`);
+  const incompat = view.getUint32(SB.incompat, true);
   const epochNs = view.getUint32(SB.epochNs, true);
   if (epochNs >= 1e9) throw bad(SB.epochNs, 'nanoseconds of a second', epochNs);
   return {
     compat: view.getUint32(SB.compat, true),
-    incompat: view.getUint32(SB.incompat, true),
+    incompat,
     blockSize,
     blocks: view.getUint32(SB.blocks, true),
     metaStart: view.getUint32(SB.metaBlock, true) * blockSize,
@@ -71,7 +75,8 @@ export function readSuperblock(head: Buffer, blob: string): Superblock {
     epoch: Number(epoch),
     epochNs,
     algorithms: view.getUint16(SB.algorithms, true),
-    extraDevices: view.getUint16(SB.extraDevices, true),
+    // As kernels do: without the feature, the field says nothing.
+    extraDevices: (incompat & DEVICE_TABLE) === 0 ? 0 : view.getUint16(SB.extraDevices, true),
     devicesAt: view.getUint16(SB.deviceSlot, true) * SIZE,
   };
 }

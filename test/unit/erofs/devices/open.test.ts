@@ -30,6 +30,13 @@ await test('devices that files need, and the rest of what it is', async (t) => {
   t.match(opened?.notes, [/1 socket left out/]);
 });
 
+await test('without the feature there are no further devices', (t) => {
+  const plain = Buffer.from(bytes);
+  plain.writeUInt32LE(plain.readUInt32LE(1024 + 80) & ~8, 1024 + 80);
+  t.notOk(hasDevices(plain, 'image'));
+  t.end();
+});
+
 await test('an image that has its devices behind it', async (t) => {
   const whole = Buffer.concat([bytes, Buffer.alloc(8 * BLOCK - bytes.length)]);
   t.equal(await openDevices(new MemorySource(whole), whole, UNBOUNDED, true), null);
