@@ -13,8 +13,10 @@ const WHITEOUT = `${ESCAPED}whiteout`;
 const WHITEOUTS = `${ESCAPED}whiteouts`;
 /** Of such a directory. */
 const OPAQUE = `${ESCAPED}opaque`;
-/** Beside the ones above, for overlayfs in a user namespace. */
-const OF_USERS = ['user.overlay.whiteout', 'user.overlay.whiteouts', 'user.overlay.opaque'];
+/** Beside the ones above, for overlayfs in a user namespace. A file that had one of those above itself has none of these. */
+const USER_WHITEOUT = 'user.overlay.whiteout';
+const USER_WHITEOUTS = 'user.overlay.whiteouts';
+const OF_USERS = [USER_WHITEOUT, USER_WHITEOUTS, 'user.overlay.opaque'];
 
 /** The root has these in order to hide the folders of the store, in case that it is the lowest layer of overlayfs. */
 export function isHidingDevice({ path, inode }: VisitedEntry): boolean {
@@ -33,11 +35,12 @@ export interface Restored {
 export function restored(stored: ReadonlyMap<string, Uint8Array>): Restored {
   // Most files have none but those that name their object.
   let xattrs: Map<string, Uint8Array> | null = null;
-  const isWhiteout = stored.has(WHITEOUT);
-  const isMarked = isWhiteout || stored.has(WHITEOUTS);
+  const isWhiteout = stored.has(WHITEOUT) && stored.has(USER_WHITEOUT);
+  const hasWhiteouts = stored.has(WHITEOUTS) && stored.has(USER_WHITEOUTS);
+  const isMarked = isWhiteout || hasWhiteouts;
   for (const [name, value] of stored) {
     if (isMarked && OF_USERS.includes(name)) continue;
-    if (name === WHITEOUT || name === WHITEOUTS) continue;
+    if ((name === WHITEOUT && isWhiteout) || (name === WHITEOUTS && hasWhiteouts)) continue;
     if (name === OPAQUE && isMarked && Buffer.from(value).toString('latin1') === 'x') continue;
     const isEscaped = name.startsWith(ESCAPED);
     if (!isEscaped && name.startsWith(OVERLAY)) continue;

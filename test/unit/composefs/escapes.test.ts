@@ -38,6 +38,16 @@ await test('files that were whiteouts, and their directories', (t) => {
   t.end();
 });
 
+await test('attributes of whiteouts that the files had themselves', (t) => {
+  for (const name of ['whiteout', 'whiteouts']) {
+    const stored = new Map([[`trusted.overlay.overlay.${name}`, some]]);
+    const xattrs = new Map([[`trusted.overlay.${name}`, some]]);
+    t.same(restored(stored), { xattrs, isWhiteout: false });
+  }
+  t.same(names({ 'user.overlay.whiteout': some }), ['user.overlay.whiteout']);
+  t.end();
+});
+
 await test('the devices that hide the store', (t) => {
   t.ok(isHidingDevice(entry('a0', 0o020000, 0)));
   t.notOk(isHidingDevice(entry('a0', 0o020000, 1)), 'another device');

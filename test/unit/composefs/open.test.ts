@@ -144,11 +144,14 @@ await test('an object is the same whatever other attributes its files have', asy
 });
 
 await test('a device node 0:0 comes back', async (t) => {
+  const escaped = 'trusted.overlay.overlay.whiteout';
   const opened = await open([
     ROOT,
-    { path: 'w', mode: 0o100644, xattrs: { 'trusted.overlay.overlay.whiteout': '' } },
+    { path: 'w', mode: 0o100644, xattrs: { [escaped]: '', 'user.overlay.whiteout': '' } },
+    { path: 'x', mode: 0o100644, xattrs: { [escaped]: '' } },
   ]);
   t.match(entriesOf(opened).get('w'), { type: 'char', rdev: { major: 0, minor: 0 } });
+  t.match(entriesOf(opened).get('x'), { type: 'reg' }, 'an attribute that the file had itself');
 });
 
 await test('images without objects need no store; others do', async (t) => {
