@@ -44,7 +44,7 @@ export class HiddenNames {
   /** What had a name before an entry of the layer: what the entry and those after it remove counts. */
   lookupBefore(entry: number, directory: number, name: string): number | undefined {
     const hidden = this.#names.get(directory)?.get(name);
-    if (hidden && hidden.by > entry) return hidden.inode;
+    if (hidden && this.#isAfter(hidden.by, entry)) return hidden.inode;
     return this.#tree.lookup(directory, name);
   }
 
@@ -57,6 +57,13 @@ export class HiddenNames {
     this.#names.clear();
     this.#tree.giveBack(this.#heapBytes);
     this.#heapBytes = 0;
+  }
+
+  /** In the archive: a table of contents may have its hard links after all other entries. */
+  #isAfter(entry: number, other: number): boolean {
+    const positions = this.#tree.layers[this.#layer]?.columns.positions;
+    const [at = -1, otherAt = -1] = [positions?.[entry], positions?.[other]];
+    return at === otherAt ? entry > other : at > otherAt;
   }
 
   #keep(names: Map<string, HiddenName>, name: string, hidden: HiddenName): void {

@@ -2,6 +2,7 @@
 import { test } from 'tap';
 import { readToc, type Toc } from '../../../daemon/estargz/toc.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { layerOf, mergedLines } from '../../support/trees.js';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
@@ -129,6 +130,20 @@ await test('hard links before their targets, in chains, and replaced', async (t)
       ['b', 'hardlink', 'c'],
     ],
   );
+});
+
+await test('a hard link to a file of a lower layer that a later entry removes, as in an archive', async (t) => {
+  const lower = layerOf('b @7', 'c');
+  const { tree } = await tocOf(
+    { name: 'a', type: 'hardlink', linkName: 'b' },
+    { name: '.wh.b', type: 'reg' },
+  );
+  t.same(mergedLines(lower, tree), ['a @7', 'c']);
+  const { tree: after } = await tocOf(
+    { name: '.wh.b', type: 'reg' },
+    { name: 'a', type: 'hardlink', linkName: 'b' },
+  );
+  t.throws(() => mergedLines(lower, after), { code: 'BAD_FORMAT', message: /hard link to "b"/ });
 });
 
 const file = { name: 'f', type: 'reg', size: 10, offset: 5, chunkDigest: DIGEST };

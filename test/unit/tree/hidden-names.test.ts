@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { HiddenNames } from '../../../daemon/tree/hidden-names.js';
 import { IMPLIED, ROOT } from '../../../daemon/tree/merged-tree.js';
 import { TreeUnderWay } from '../../../daemon/tree/under-way.js';
-import { layerOf } from '../../support/trees.js';
+import { layerOf, treeOf } from '../../support/trees.js';
 
 await test('a name is what it was, for the entries before the one that removes it', (t) => {
   const tree = new TreeUnderWay([layerOf('x')]);
@@ -25,6 +25,24 @@ await test('a name is what it was, for the entries before the one that removes i
   tree.put(ROOT, 'a', other);
   t.equal(hidden.lookupBefore(6, ROOT, 'a'), other);
   t.equal(hidden.lookupBefore(4, ROOT, 'a'), a);
+  t.end();
+});
+
+await test('where entries are in the archive counts, and not their order in the tree', (t) => {
+  const layer = treeOf([
+    { path: 'b', type: 'whiteout', position: 900 },
+    { path: 'c', type: 'whiteout', position: 300 },
+    { path: 'a', type: 'hardlink', target: 'b', position: 600 },
+  ]);
+  const tree = new TreeUnderWay([layer]);
+  const [b, c] = [tree.newInode(0, 0, ROOT), tree.newInode(0, 0, ROOT)];
+  tree.put(ROOT, 'b', b);
+  tree.put(ROOT, 'c', c);
+  const hidden = new HiddenNames(tree, 0);
+  hidden.hide(ROOT, 'b', 0);
+  hidden.hide(ROOT, 'c', 1);
+  t.equal(hidden.lookupBefore(2, ROOT, 'b'), b);
+  t.equal(hidden.lookupBefore(2, ROOT, 'c'), undefined);
   t.end();
 });
 
