@@ -87,7 +87,7 @@ export function refuseRafsV5(name: string): never {
 }
 
 function contentOf(
-  { tree, blobs, format }: OpenedBootstrap,
+  { tree, blobs, format, notes: found }: OpenedBootstrap,
   why: string,
   isLayer: (blob: NeededBlob) => boolean,
   notes: readonly string[],
@@ -97,7 +97,14 @@ function contentOf(
     isLayer: isLayer(blob),
     ...(blob.isOrdinary && { ordinarySize: blob.storedSize }),
   }));
-  return { kind: 'tree', format: `${format}, ${why}`, tree, around: null, needs, notes };
+  return {
+    kind: 'tree',
+    format: `${format}, ${why}`,
+    tree,
+    around: null,
+    needs,
+    notes: [...found, ...notes],
+  };
 }
 
 function unverified(name: string): string {

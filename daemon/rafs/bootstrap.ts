@@ -60,6 +60,8 @@ export interface OpenedBootstrap {
   readonly blobs: readonly NeededBlob[];
   /** For people: what it is. */
   readonly format: string;
+  /** Sentences for people. */
+  readonly notes: readonly string[];
 }
 
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED, and what reading and the effort throw */
@@ -99,12 +101,14 @@ async function parse(
   const chunks = readChunkTable(image, superblock, blobs);
   const wanted = readPrefetchTable(image, superblock);
   await effort.turn();
-  const { tree, sources, prefetch } = await walk(image, superblock, chunks, wanted, effort);
+  const walked = await walk(image, superblock, chunks, wanted, effort);
+  const { tree, sources, prefetch, sockets } = walked;
   const { compressor, digester } = superblock;
   const of = counted(blobs.length, 'data blob');
   return {
     tree,
     blobs: sources.map((source, i) => neededBlob(source, prefetch[i] ?? [], decoders)),
+    notes: sockets > 0 ? [`${name}: ${counted(sockets, 'socket')} left out`] : [],
     format: `RAFS v6 (Nydus) with chunks in ${compressor}, digests by ${digester}, ${of}`,
   };
 }

@@ -5,9 +5,9 @@ import { quoted, shortened } from '../lib/printable.js';
 import { LayerTreeBuilder, type EntryDraft } from '../tree/builder.js';
 import { grown } from '../lib/columns.js';
 import { appendRange } from '../tree/data-ranges.js';
-import { deviceOfWord, typeOfMode } from '../tree/file-types.js';
+import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
 import { fullDraft } from '../tree/full-draft.js';
-import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
+import type { DataRange, LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
 import { direntsOf } from './directory.js';
@@ -27,6 +27,8 @@ export interface WalkedTree {
   readonly sources: readonly BlobChunks[];
   /** What the prefetch table leads to, in its order, for each of the sources. */
   readonly prefetch: readonly (readonly PlainRange[])[];
+  /** Sockets that are left out: only the program that made one can use it. */
+  readonly sockets: number;
 }
 
 /** In the column of ranks: neither the directory nor a folder that it is in is in the prefetch table. */
@@ -107,6 +109,7 @@ class Walker {
   readonly #waiting = new Waiting();
   readonly #ranks: ReadonlyMap<number, number>;
   readonly #wanted: Wanted[] = [];
+  #sockets = 0;
   #current: {
     readonly path: string;
     readonly entries: ReturnType<typeof direntsOf>;
@@ -157,7 +160,7 @@ class Walker {
     const sources = [...this.#sources.keys()].map((blob) => this.#chunks[blob] as BlobChunks);
     const inOrder = this.#wanted.toSorted((a, b) => a.rank - b.rank || a.offset - b.offset);
     const prefetch = sources.map((_, i) => inOrder.filter(({ source }) => source === i));
-    return { tree: this.#builder.finish(), sources, prefetch };
+    return { tree: this.#builder.finish(), sources, prefetch, sockets: this.#sockets };
   }
 
   #add(path: string, nid: number): void {
@@ -168,6 +171,10 @@ class Walker {
     }
     const inode = readInode(this.#image, this.#superblock, nid);
     const type = this.#typeOf(inode);
+    if (type === 'socket') {
+      this.#sockets++;
+      return;
+    }
     const draft = this.#draft(inode, path, type);
     const entry = this.#builder.count;
     this.#builder.add(draft);
@@ -193,14 +200,14 @@ class Walker {
     }
   }
 
-  #typeOf({ nid, at, mode }: RafsInode): EntryType {
+  #typeOf({ nid, at, mode }: RafsInode): FileType | 'socket' {
     const type = typeOfMode(mode);
-    if (type && type !== 'socket') return type;
+    if (type) return type;
     const got = `0o${mode.toString(8)}`;
     throw this.#image.bad(`inode ${nid}`, at + 4, 'a mode with a type of files', got);
   }
 
-  #draft(inode: RafsInode, path: string, type: EntryType): EntryDraft {
+  #draft(inode: RafsInode, path: string, type: FileType): EntryDraft {
     const draft = fullDraft(path, type, inode.at, inode);
     if (type === 'reg') {
       draft.size = inode.size;

@@ -82,6 +82,19 @@ await test('a large one is refused before it is parsed, if the thread has other 
   );
 });
 
+await test('sockets, and xattrs that no kernel shows', async (t) => {
+  const { bootstrap, at } = writeRafs(FILES);
+  bootstrap.writeUInt16LE(0o140_600, at.inode('null') + 4);
+  const area = bootstrap.indexOf('value', at.inode('dir'), 'latin1') - 5;
+  bootstrap.writeUInt8(5, area + 1);
+  const { tree, notes } = await open(bootstrap);
+  const entries = Array.from({ length: tree.count }, (_, i) => tree.entry(i));
+  t.notOk(entries.some(({ path }) => path === 'null'));
+  t.same([...(entries[1]?.xattrs?.keys() ?? [])].toSorted(), ['lustre.a', 'trusted.b']);
+  t.same(notes, ['image.boot: 1 socket left out']);
+  t.same((await open(writeRafs(FILES).bootstrap)).notes, []);
+});
+
 await test('chunks in the blob of a dictionary, which has more of them', async (t) => {
   const { bootstrap, blobs } = withDictionary(writeRafs(FILES, { blobs: 2 }));
   const { blobs: needed } = await open(bootstrap);
