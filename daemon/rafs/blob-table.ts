@@ -92,7 +92,9 @@ function readEntry(image: ImageBytes, at: number, i: number): RafsBlob {
   if ((features & ~KNOWN) !== 0) {
     throw image.bad(section, at + 84, 'features that are known', hex32(features));
   }
-  if (entry.readUInt32LE(216) > 1) throw image.unsupported(`${section} (${id}): encrypted chunks`);
+  // 1 is AES-128 in XTS mode, 2 and 3 are other ciphers.
+  if (entry.readUInt32LE(216) !== 0)
+    throw image.unsupported(`${section} (${id}): encrypted chunks`);
   const [index, compressor, digester] = [64, 76, 80].map((field) => entry.readUInt32LE(field)) as [
     number,
     number,

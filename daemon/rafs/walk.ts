@@ -226,6 +226,11 @@ class Walker {
     return Buffer.concat([...blocksOf(this.#image, inode)]).toString('latin1');
   }
 
+  #noChunkTable(): Error {
+    const what = 'a bootstrap without a chunk table, whose data blobs alone say where chunks are';
+    return this.#image.unsupported(what);
+  }
+
   #dataOf(inode: RafsInode): DataRange[] {
     const data: DataRange[] = [];
     for (const { fileOffset, length, blob, offset } of chunksOf(this.#image, inode)) {
@@ -233,6 +238,7 @@ class Walker {
       if (here < length) {
         const expected = `a chunk of ${length} bytes at ${offset} of blob ${blob}`;
         const got = here === 0 ? 'none in the chunk table' : here;
+        if (this.#superblock.chunks.size === 0) throw this.#noChunkTable();
         throw this.#image.bad(`inode ${inode.nid}`, inode.at, expected, got);
       }
       let source = this.#sources.get(blob);

@@ -152,6 +152,12 @@ const REFUSED: [what: string, change: Change, code: string, message: RegExp][] =
   ['chunk table', (b) => b.writeUInt8(81, EXTENSION + 32), 'BAD_FORMAT', /records of 80 bytes/],
   ['its size', (b) => b.writeUInt8(9, EXTENSION + 38), 'BAD_FORMAT', /chunk table at byte/],
   [
+    'no chunk table',
+    (b) => b.fill(0, EXTENSION + 32, EXTENSION + 40),
+    'UNSUPPORTED',
+    /RAFS v6: a bootstrap without a chunk table, .*: not supported$/,
+  ],
+  [
     'prefetch',
     (b) => b.writeUInt32LE(6, EXTENSION + 48),
     'BAD_FORMAT',
@@ -176,7 +182,8 @@ const REFUSED: [what: string, change: Change, code: string, message: RegExp][] =
   ['zran', (b, at) => b.writeUInt8(9, at.blobTable + 84), 'BAD_FORMAT', /information of version 2/],
   ['batch', (b, at) => b.writeUInt8(0x81, at.blobTable + 84), 'BAD_FORMAT', /of version 2, got/],
   ['info', (b, at) => b.writeUInt8(4, at.blobTable + 108), 'BAD_FORMAT', /compressor 0 to 3/],
-  ['cipher', (b, at) => b.writeUInt8(2, at.blobTable + 216), 'UNSUPPORTED', /encrypted chunks/],
+  ['cipher', (b, at) => b.writeUInt8(1, at.blobTable + 216), 'UNSUPPORTED', /encrypted chunks/],
+  ['cipher 2', (b, at) => b.writeUInt8(2, at.blobTable + 216), 'UNSUPPORTED', /encrypted chunks/],
   ['feature', (b, at) => b.writeUInt8(0x10, at.blobTable + 86), 'BAD_FORMAT', /features that are/],
   [
     'stored',
