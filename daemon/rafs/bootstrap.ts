@@ -99,16 +99,16 @@ async function parse(
   const blobs = readBlobTable(image, superblock);
   await effort.turn();
   const chunks = readChunkTable(image, superblock, blobs);
-  const wanted = readPrefetchTable(image, superblock);
+  const { ranks, notes } = readPrefetchTable(image, superblock);
   await effort.turn();
-  const walked = await walk(image, superblock, chunks, wanted, effort);
+  const walked = await walk(image, superblock, chunks, ranks, effort);
   const { tree, sources, prefetch, sockets } = walked;
   const { compressor, digester } = superblock;
   const of = counted(blobs.length, 'data blob');
   return {
     tree,
     blobs: sources.map((source, i) => neededBlob(source, prefetch[i] ?? [], decoders)),
-    notes: sockets > 0 ? [`${name}: ${counted(sockets, 'socket')} left out`] : [],
+    notes: sockets > 0 ? [...notes, `${name}: ${counted(sockets, 'socket')} left out`] : notes,
     format: `RAFS v6 (Nydus) with chunks in ${compressor}, digests by ${digester}, ${of}`,
   };
 }

@@ -1,5 +1,6 @@
 // The prefetch table of a bootstrap: files and folders that the image wants to be fetched before they are read.
 
+import { OverlaybdError } from '../errors.js';
 import { lookupOf } from '../pieces/piece-lookup.js';
 import type { PackedTable } from '../pieces/packed-table.js';
 import { NO_MEMBER } from '../pieces/piece-table.js';
@@ -14,14 +15,31 @@ export interface PlainRange {
   readonly length: number;
 }
 
-/**
- * @returns the nids of inodes, and the place of each in the table
- * @throws OverlaybdError BAD_FORMAT if it names what is not there
- */
-export function readPrefetchTable(
+/** What the table names. */
+export interface Prefetched {
+  /** The place of each inode in the table, by nid. */
+  readonly ranks: ReadonlyMap<number, number>;
+  /** For people: why the table is not used. */
+  readonly notes: readonly string[];
+}
+
+/** The table is a hint: what is wrong with it is a note, and the image is opened without it. */
+export function readPrefetchTable(image: ImageBytes, superblock: RafsSuperblock): Prefetched {
+  try {
+    return { ranks: ranksOf(image, superblock), notes: [] };
+  } catch (error) {
+    if (!(error instanceof OverlaybdError)) throw error;
+    const note = `${image.name}: its table of files to fetch first is not used: ${error.message}`;
+    return { ranks: new Map(), notes: [note] };
+  }
+}
+
+/** @throws OverlaybdError BAD_FORMAT if the table names what is not there */
+function ranksOf(
   image: ImageBytes,
   { prefetch, inodesAt }: RafsSuperblock,
 ): ReadonlyMap<number, number> {
+  if (prefetch.size === 0) return new Map();
   const table = image.part('prefetch table', prefetch.offset, prefetch.size);
   if (table.length % 4 !== 0) {
     throw image.bad('prefetch table', prefetch.offset, 'numbers of 4 bytes', table.length);

@@ -54,6 +54,7 @@ export interface RafsSuperblock {
   readonly chunkSize: number;
   readonly blobs: Table;
   readonly chunks: Table;
+  /** Only a hint: nothing of it is checked yet. */
   readonly prefetch: Table;
   /** One for each blob. */
   readonly slots: Table;
@@ -96,7 +97,7 @@ export function readSuperblock(image: ImageBytes): RafsSuperblock {
     chunkSize,
     blobs: table(image, 'blob table', u64(extension, 8), extension.readUInt32LE(16), BLOCK),
     chunks: table(image, 'chunk table', u64(extension, 24), u64(extension, 32), BLOCK),
-    prefetch: table(image, 'prefetch table', u64(extension, 40), extension.readUInt32LE(48), 4),
+    prefetch: { offset: u64(extension, 40), size: extension.readUInt32LE(48) },
     slots: table(image, 'device slots', SLOTS_AT * SLOT_SIZE, devices * SLOT_SIZE, SLOT_SIZE),
   };
 }

@@ -130,7 +130,7 @@ const REFUSED: [what: string, change: Change, code: string, message: RegExp][] =
   ['devices', (b) => b.writeUInt16LE(256, 1110), 'LIMIT', /at most 255 devices, got 256/],
   ['slots', (b) => b.writeUInt16LE(12, 1112), 'BAD_FORMAT', /device slots from number 11 on, got/],
   ['root', (b) => b.writeUInt16LE(65_535, 1038), 'BAD_FORMAT', /inode 65535 at byte 2097120: /],
-  ['inodes', (b) => b.writeUInt32LE(0xffff_ffff, 1064), 'BAD_FORMAT', /an inode of the bootstrap/],
+  ['inodes', (b) => b.writeUInt32LE(0xffff_ffff, 1064), 'BAD_FORMAT', /inode 128 at byte 175921/],
   [
     'no flags',
     (b) => b.fill(0, EXTENSION, EXTENSION + 8),
@@ -156,18 +156,6 @@ const REFUSED: [what: string, change: Change, code: string, message: RegExp][] =
     (b) => b.fill(0, EXTENSION + 32, EXTENSION + 40),
     'UNSUPPORTED',
     /RAFS v6: a bootstrap without a chunk table, .*: not supported$/,
-  ],
-  [
-    'prefetch',
-    (b) => b.writeUInt32LE(6, EXTENSION + 48),
-    'BAD_FORMAT',
-    /numbers of 4 bytes, got 6/,
-  ],
-  [
-    'prefetched inode',
-    (b, at) => b.writeUInt32LE(0x7fff_ffff, at.prefetch + 4),
-    'BAD_FORMAT',
-    /prefetch table at byte \d+: expected an inode of the bootstrap, got 2147483647/,
   ],
   ['slot', (b) => b.write('x', 1408), 'BAD_FORMAT', /device slot 0 at byte 1408: .* the blob/],
   [
@@ -230,6 +218,33 @@ for (const [what, change, code, message] of REFUSED) {
     const { bootstrap, at } = writeRafs(FILES);
     change(bootstrap, at);
     await t.rejects(open(bootstrap), { code, message });
+  });
+}
+
+const WRONG_HINTS: [what: string, change: Change, note: RegExp][] = [
+  ['size', (b) => b.writeUInt32LE(6, EXTENSION + 48), /numbers of 4 bytes, got 6/],
+  ['place', (b) => b.writeUInt8(1, EXTENSION + 45), /prefetch table at byte \d{13}: expected/],
+  ['long', (b) => b.writeUInt32LE(0xffff_fffc, EXTENSION + 48), /got 4294967292/],
+  [
+    'inode',
+    (b, at) => b.writeUInt32LE(0x7fff_ffff, at.prefetch + 4),
+    /prefetch table at byte \d+: expected an inode of the bootstrap, got 2147483647/,
+  ],
+];
+
+for (const [what, change, note] of WRONG_HINTS) {
+  await test(`a wrong prefetch table is a note: ${what}`, async (t) => {
+    const { bootstrap, blobs, at } = writeRafs(FILES);
+    bootstrap.writeUInt32LE(at.inode('dir/words') / 32, at.prefetch);
+    change(bootstrap, at);
+    const { tree, notes, blobs: needed } = await open(bootstrap);
+    t.equal(tree.count, 8);
+    t.equal(notes.length, 1);
+    t.match(notes[0], /^image\.boot: its table of files to fetch first is not used: /);
+    t.match(notes[0], note);
+    const [blob] = [...blobs.values()];
+    const spec = await needed[0]?.pieces('blob', blob?.length ?? 0, UNBOUNDED);
+    t.same(spec?.prefetch, []);
   });
 }
 

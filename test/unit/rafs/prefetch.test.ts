@@ -94,7 +94,7 @@ await test('at most MAX_PREFETCH_RANGES inodes of the table', (t) => {
   for (let i = 0; i < count; i++) bytes.writeUInt32LE(i + 1, 4 * i);
   const image = new ImageBytes('image.boot', bytes);
   const prefetch = { offset: 0, size: 4 * count };
-  const ranks = readPrefetchTable(image, { ...superblock, prefetch });
+  const { ranks } = readPrefetchTable(image, { ...superblock, prefetch });
   t.equal(ranks.size, MAX_PREFETCH_RANGES);
   t.equal(ranks.get(MAX_PREFETCH_RANGES), MAX_PREFETCH_RANGES - 1);
   t.end();
