@@ -16,6 +16,8 @@ const HEADER_PAIRS = { at: 386, count: 4, flag: 482 } as const;
 const BLOCK_PAIRS = { at: 0, count: 21, flag: 504 } as const;
 const REAL_SIZE = [483, 12] as const;
 const NUMBER = 12;
+/** Of a decimal number in a map. */
+const MAX_DIGITS = 20;
 
 /** Where a sparse file has its map, and how long it is with its holes. */
 export type SparseForm =
@@ -70,6 +72,7 @@ export function addOldPairs(
   place: Place,
 ): boolean {
   const { at, count, flag } = isHeader ? HEADER_PAIRS : BLOCK_PAIRS;
+  const before = map.length;
   for (let i = 0; i < count; i++) {
     const begin = at + 2 * NUMBER * i;
     if (block[begin] === 0) break;
@@ -79,7 +82,12 @@ export function addOldPairs(
     );
   }
   checkCount(map.length, place);
-  return block[flag] !== 0;
+  const hasMore = block[flag] !== 0;
+  // Such blocks could go on up to the end of the archive.
+  if (hasMore && !isHeader && map.length === before) {
+    throw badTar(place, 'map', 'a range in each block that others follow', 'none');
+  }
+  return hasMore;
 }
 
 /** Reads the map in front of the data, a block at a time: the number of ranges, then offset and length of each. */
@@ -87,6 +95,8 @@ export class MapText {
   readonly #place: Place;
   readonly #map: number[] = [];
   #value = -1;
+  /** Of the number that is read: zeros in front of it could go on up to the end of the file. */
+  #digits = 0;
   /** Numbers of the map; -1 until the first line has been read. */
   #count = -1;
 
@@ -113,6 +123,9 @@ export class MapText {
   }
 
   #digit(digit: number): void {
+    if (++this.#digits > MAX_DIGITS) {
+      throw badTar(this.#place, 'map', `numbers of at most ${MAX_DIGITS} digits`, 'more');
+    }
     this.#value = Math.max(this.#value, 0) * 10 + digit;
     if (this.#value <= Number.MAX_SAFE_INTEGER) return;
     throw badTar(this.#place, 'map', 'numbers of at most 2^53 - 1', this.#value, 'LIMIT');
@@ -124,6 +137,7 @@ export class MapText {
       checkCount(this.#count, this.#place);
     } else this.#map.push(this.#value);
     this.#value = -1;
+    this.#digits = 0;
     return this.#map.length === this.#count;
   }
 }

@@ -91,6 +91,17 @@ await test('an old sparse file with more ranges than its header has room for', a
   await refused(t, archive.subarray(0, 1100), 'BAD_FORMAT', /map at byte 0: expected 512 bytes/);
 });
 
+await test('blocks of a map without ranges, which could go on for ever', async (t) => {
+  const bytes = oldSparse([0, 512], 5000, 'd'.repeat(512));
+  bytes[482] = 1;
+  sealArchiveHeader(bytes);
+  const block = Buffer.alloc(512);
+  block[504] = 1;
+  const archive = Buffer.concat([bytes.subarray(0, 512), block, block, bytes.subarray(512)]);
+  const message = /map at byte 0: expected a range in each block that others follow, got none/;
+  await refused(t, archive, 'BAD_FORMAT', message);
+});
+
 const sparse = (content: string, records = SPARSE): Buffer =>
   writeArchive([pax(...records), { name: 'a', content }]);
 
@@ -101,6 +112,7 @@ await test('maps that are wrong', async (t) => {
     [sparse('1\n0\n'.padEnd(512, '1')), 'LIMIT', /at most 2\^53 - 1/],
     [sparse('1'.padEnd(15, '0').padEnd(512, '\n')), 'LIMIT', /at most 1000000 ranges/],
     [sparse(map('')), 'BAD_FORMAT', /decimal digits/],
+    [sparse('0'.repeat(2000)), 'BAD_FORMAT', /numbers of at most 20 digits, got more/],
     [sparse('1\n0\n'), 'BAD_FORMAT', /its end within the 4 bytes of the file/],
     [sparse('', [['GNU.sparse.major', '1']]), 'BAD_FORMAT', /a record of its size, got none/],
     [
