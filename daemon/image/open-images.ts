@@ -145,22 +145,35 @@ export class OpenImages {
    */
   async mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec> {
     const { entry, source, name } = held as Hold;
-    const { blobs } = entry.image;
     // Its descriptors may be those of other files by now.
     if (!this.#entries.has(entry)) {
       throw new OverlaybdError('BUSY', `${name}: it was closed meanwhile`);
     }
     entry.holders++;
     try {
-      const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
-      const { fingerprint, disk } = await this.#opener.mend(source, blobs, copies, advanced);
-      if (fingerprint === held.fingerprint) return disk;
+      const pinned = pinnedSource(held as Hold);
+      // Its tag may have been moved. If the registry has it no longer, the tag may still name the same layers.
+      const ofPinned =
+        pinned && (await this.#mendBy(pinned, held as Hold, copies).catch(() => null));
+      const disk = ofPinned ?? (await this.#mendBy(source, held as Hold, copies));
+      if (disk) return disk;
       throw new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
     } finally {
       this.#progress.delete(source);
       this.#toldAt.delete(source);
       this.release(held);
     }
+  }
+
+  /** @returns null if the source is another image by now */
+  async #mendBy(
+    by: ImageSource,
+    { source, entry, fingerprint }: Hold,
+    copies: readonly MendedFile[],
+  ): Promise<DiskSpec | null> {
+    const advanced = (progress: OpeningProgress): void => this.#advanced(source, progress);
+    const found = await this.#opener.mend(by, entry.image.blobs, copies, advanced);
+    return found.fingerprint === fingerprint ? found.disk : null;
   }
 
   release(held: HeldImage): void {
@@ -204,6 +217,11 @@ export class OpenImages {
 }
 
 const nothing = (): void => undefined;
+
+/** The very image of a hold whose name is a tag; null: its name is none. */
+function pinnedSource({ source, image: { pinned } }: Hold): ImageSource | null {
+  return pinned === null ? null : { ...source, blobs: [{ kind: 'image', reference: pinned }] };
+}
 
 function keysOf({ foundFiles }: OpenImage): string {
   return foundFiles

@@ -66,6 +66,8 @@ export interface ImageFacts {
   readonly trace: BlobRef | null;
   /** With which SOCI index it is opened in the same way again; null: that does not matter. See ResolvedImage. */
   readonly sociIndex: string | null;
+  /** See ImagePlan. */
+  readonly pinned: string | null;
 }
 
 export interface OpenedImage extends ImageFacts {
@@ -170,6 +172,7 @@ async function openPlanned(
     isShareable: plan.upper === null,
     trace: plan.trace,
     sociIndex: plan.sociIndex ?? null,
+    pinned: plan.pinned ?? null,
     blobs,
   };
   if (partition === null) return image;

@@ -31,6 +31,8 @@ const CONFIG_NAME = 'config.v1.json';
 export interface ImagePlan {
   /** How messages name the image. */
   readonly name: string;
+  /** The name of the same image of a registry wherever its tag is moved to; absent or null: its name is not a tag. */
+  readonly pinned?: string | null;
   /** Bottom first. */
   readonly lowers: readonly BlobRef[];
   readonly upper: UpperRefs | null;
@@ -119,6 +121,7 @@ async function planReference(
 ): Promise<ImagePlan> {
   const {
     name,
+    digest,
     lowers,
     trace,
     notes,
@@ -137,6 +140,7 @@ async function planReference(
   checkZtocs(ztocs, name);
   return {
     name,
+    pinned: pinnedReference(reference, digest),
     lowers,
     upper: null,
     trace,
@@ -150,6 +154,11 @@ async function planReference(
     targets: targets && targetsInLayers(targets),
     notes,
   };
+}
+
+function pinnedReference(reference: string, digest: string): string | null {
+  const isTag = reference.startsWith('docker://') && !reference.includes('@');
+  return isTag ? `${reference}@${digest}` : null;
 }
 
 /** "docker://registry.example/app": with a host, and so not a short name of docker.io. */

@@ -106,6 +106,32 @@ await t.test('of a layer of a registry', async (test) => {
   await isMended(test, front.name(REPOSITORY, 'long'), cache, remoteOptions([front], cache));
 });
 
+await t.test('of an image whose tag was moved', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  await pushFiles(layout, 'long', [{ bytes: blob, mediaType: `${LAYER}+zstd` }]);
+  const cache = join(shortFolder(test), 'cache');
+  const args = [front.name(REPOSITORY, 'long'), ...remoteOptions([front], cache)];
+  const daemon = await DaemonProcess.start(test, args);
+  const client = await openPatiently(daemon.unix);
+  const begin = (await deviceOf(client)).indexOf(noise);
+  await client.disconnect();
+  await daemon.stop(test);
+  const path = copyIn(cache);
+  const right = readFileSync(path);
+  damage(path);
+  const next = await DaemonProcess.start(test, args);
+  const other = writeUstar([{ name: 'other', bytes: randomBytes(3, 5000) }]);
+  const reader = await openPatiently(next.unix);
+  await pushFiles(layout, 'long', [{ bytes: other, mediaType: LAYER }]);
+  const at = begin + 500_000;
+  test.equal(await readOrError(reader, at, 4096), EIO);
+  await next.waitForLines(/decoded copy .*\.plain: it is mended/);
+  test.same(await readAgain(reader, at), noise.subarray(500_000, 504_096));
+  test.ok(readFileSync(path).equals(right));
+  await reader.disconnect();
+  await next.stop(test);
+});
+
 await t.test('of a file', async (test) => {
   const folder = shortFolder(test);
   const [path, cache] = [join(folder, 'layer.tar.zst'), join(folder, 'cache')];
