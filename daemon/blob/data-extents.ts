@@ -25,12 +25,15 @@ export async function findDataExtents(
       throw new OverlaybdError(
         'IO',
         `${file.name}: its file system cannot tell where it has holes, which a sparse upper needs`,
+        { facts: { blob: file.name, offset: at } },
       );
     }
     const { runs, end } = found;
     effort.spend(runs.length / 2);
     if (extents.count + runs.length / 2 > MAX_EXTENTS) {
-      throw new OverlaybdError('LIMIT', `${file.name}: more than ${MAX_EXTENTS} data extents`);
+      throw new OverlaybdError('LIMIT', `${file.name}: more than ${MAX_EXTENTS} data extents`, {
+        facts: { blob: file.name, offset: at },
+      });
     }
     for (let i = 0; i < runs.length; i += 2) {
       extents.push(runs[i] as number, runs[i + 1] as number);

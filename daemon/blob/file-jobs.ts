@@ -70,7 +70,9 @@ export async function openPath(path: string): Promise<OpenedFile> {
   } = await runFileJob((job) => files.startOpen(job, checked(path)));
   if (fd >= 0) return { fd, size: values[0] as number, isDevice: values[1] === 1, identity };
   if (fd === -ENOTBLK) {
-    throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`);
+    throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`, {
+      facts: { blob: path },
+    });
   }
   throw pathError(path, fd);
 }
@@ -150,6 +152,7 @@ export async function findDataRuns(
     throw new OverlaybdError(
       'SHORT_READ',
       `${name}: holes at byte ${position}: the file is shorter than the ${fileEnd} bytes it had when it was opened`,
+      { facts: { blob: name, offset: position } },
     );
   }
   if (result === -ETIMEDOUT || result === -constants.errno.EIO) {
@@ -168,17 +171,20 @@ export function shortRead(
   return new OverlaybdError(
     'SHORT_READ',
     `${name}: read of ${length} bytes at ${offset}: the file ends after ${Math.max(0, got)} of them`,
+    { facts: { blob: name, offset } },
   );
 }
 
 function readError(name: string, offset: number, length: number, errno: number): OverlaybdError {
   const what = `${name}: read of ${length} bytes at ${offset}`;
-  return new OverlaybdError('IO', `${what}: ${reason(errno)}`);
+  return new OverlaybdError('IO', `${what}: ${reason(errno)}`, { facts: { blob: name, offset } });
 }
 
 function pathError(path: string, errno: number): OverlaybdError {
   const missing = errno === -ENOENT;
-  return new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${reason(errno)}`);
+  return new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${path}: ${reason(errno)}`, {
+    facts: { blob: path },
+  });
 }
 
 /** @throws OverlaybdError IO for what no path can be */

@@ -60,8 +60,9 @@ async function openPart(ref: PartRef): Promise<OpenBlob> {
   const { spec, identity, isDevice } = await openFile(ref.path);
   if (offset + size > spec.size) {
     closeFile(spec.fd);
-    const message = `${describeRef(ref)}: past the end of the file at ${spec.size}`;
-    throw new OverlaybdError('SHORT_READ', message);
+    const blob = describeRef(ref);
+    const message = `${blob}: past the end of the file at ${spec.size}`;
+    throw new OverlaybdError('SHORT_READ', message, { facts: { blob, offset: spec.size } });
   }
   return {
     spec: { ...spec, name: describeRef(ref), base: offset, size },

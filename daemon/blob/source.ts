@@ -99,5 +99,6 @@ function checkRange(source: BlobSource, offset: number, length: number): void {
   throw new OverlaybdError(
     'SHORT_READ',
     `${source.name}: bytes ${offset}+${length} are past its end at ${source.size}`,
+    { facts: { blob: source.name, offset } },
   );
 }

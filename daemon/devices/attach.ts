@@ -8,6 +8,7 @@ import type { AttachRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { devicePath } from '../kernel/device-path.js';
+import { deviceError } from '../kernel/errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { counted } from '../lib/counted.js';
 import { descriptors } from '../native/descriptors.js';
@@ -130,6 +131,7 @@ export class DeviceAttacher {
       log.log(
         'warn',
         `${device.path}: ${less}: the kernel repeats reads that wait for the registry`,
+        { device: device.path },
       );
     }
     log.log('info', `${device.path}: attached: ${held.name}`, {
@@ -168,11 +170,11 @@ export class DeviceAttacher {
     if (!isServed(device) && isSameSource(record, request)) {
       // The reason why it was not served may no longer exist.
       const why = await recovery.recover(device);
-      if (why !== null)
-        throw new OverlaybdError('DEVICE', `${path}: attached, but not served: ${why}`);
+      if (why)
+        throw deviceError('DEVICE', request.index, `attached, but not served: ${why.message}`, why);
     }
     if (!isServed(device)) return null;
-    if (device.leaving) throw new OverlaybdError('BUSY', `${path}: it is being detached`);
+    if (device.leaving) throw deviceError('BUSY', request.index, 'it is being detached');
     const isSame =
       isSameSource(record, request) && !(await hasChanged(device, request, environment.images));
     if (!isSame || request.reuse === false) {
@@ -180,7 +182,9 @@ export class DeviceAttacher {
     }
     const others = differentSettings(record, request);
     const but = others === '' ? '' : `; it keeps its ${others} until it is detached`;
-    environment.log.log(others === '' ? 'info' : 'warn', `${path}: attached already${but}`);
+    environment.log.log(others === '' ? 'info' : 'warn', `${path}: attached already${but}`, {
+      device: path,
+    });
     links.repairSoon(device);
     return device.status(await environment.reactors.count());
   }

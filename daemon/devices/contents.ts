@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { fileDigests } from '../image/unverified-files.js';
 import { devicePath } from '../kernel/device-path.js';
@@ -66,7 +66,7 @@ export function keepContents(
     const then = 'a later daemon cannot tell copies of its layers from other files';
     const where = devicePath(record.index);
     const text = `${where}: the digests of its layers are not kept: ${messageOf(error)}; ${then}`;
-    environment.log.log('warn', text);
+    environment.log.log('warn', text, { device: where, code: codeOf(error), ...factsOf(error) });
   };
   try {
     const kept = readIfThere(path);

@@ -20,7 +20,11 @@ export async function waitForNode(node: string, size: number): Promise<void> {
   for (;;) {
     const problem = await problemOf(node, size, sysfs.device(index)?.size ?? 0);
     if (problem === null) return;
-    if (Date.now() > end) throw new OverlaybdError('DEVICE', `${node}: not usable: ${problem}`);
+    if (Date.now() > end) {
+      throw new OverlaybdError('DEVICE', `${node}: not usable: ${problem}`, {
+        facts: { device: node },
+      });
+    }
     await pause(20);
   }
 }

@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
-import { devicePath } from '../kernel/device-path.js';
+import { deviceError } from '../kernel/errors.js';
 import type { NbdDriver } from '../kernel/driver.js';
 import type { Sysfs } from '../kernel/sysfs.js';
 import { ownerOf, type DeviceRecord } from './record.js';
@@ -30,10 +30,7 @@ export async function disconnect(
     if (force) return driver.disconnect(index, owner);
     const users = usersOf(index, sysfs);
     if (users.length > 0) {
-      throw new OverlaybdError(
-        'BUSY',
-        `${devicePath(index)}: in use: ${users.join(', ')}; ${REMEDY}`,
-      );
+      throw deviceError('BUSY', index, `in use: ${users.join(', ')}; ${REMEDY}`);
     }
     try {
       return await driver.release(index, owner, onClose);

@@ -19,12 +19,14 @@ export function leftBehind({
     .filter((record) => {
       const where = devicePath(record.index);
       if (!sysfs.isConnectedAs(record.index, ownerOf(record))) {
-        gone.add(`${where}: no longer attached as ${backendOf(record)}`);
+        gone.add(`${where}: no longer attached as ${backendOf(record)}`, { device: where });
         records.remove(record.id);
         return false;
       }
       for (const at of pinnedMounts(record.index, sysfs)) {
-        log.log('warn', `${where} (${backendOf(record)}): mounted at ${at} ${PINNED}`);
+        log.log('warn', `${where} (${backendOf(record)}): mounted at ${at} ${PINNED}`, {
+          device: where,
+        });
       }
       return true;
     });

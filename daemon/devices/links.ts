@@ -1,6 +1,6 @@
 // The connections of attached devices: creates them, serves our ends, and replaces those that end.
 
-import { messageOf } from '../errors.js';
+import { codeOf, factsOf, messageOf } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { inTime } from '../lib/in-time.js';
 import { CountedLog } from '../log/counted-log.js';
@@ -171,7 +171,11 @@ export class DeviceLinks {
     if (step !== 'connect') return;
     this.#reconnect(device, policy).catch((error: unknown) => {
       const message = `${device.path}: ${messageOf(error)}`;
-      this.#failures.log(message, 'error', message);
+      this.#failures.log(message, 'error', message, {
+        device: device.path,
+        code: codeOf(error),
+        ...factsOf(error),
+      });
       this.repairSoon(device);
     });
   }

@@ -1,7 +1,7 @@
 // Finds the devices of an earlier daemon again, and opens their images: at the start of the daemon, later if the
 // disk with the image comes later, and when such a device is attached again.
 
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, messageOf } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { OPEN_PATIENCE_MS } from '../image/table.js';
 import { inTime } from '../lib/in-time.js';
@@ -56,13 +56,14 @@ export class DeviceRecovery {
     for (const path of opening) {
       lines.add(
         `${path}: its image is not open after ${patienceMs / 1000} s; the daemon is ready without it`,
+        { device: path },
       );
     }
     lines.end();
   }
 
   /** Opens the image of a lost device. @returns null, or why the device is not served */
-  async recover(device: Device): Promise<string | null> {
+  async recover(device: Device): Promise<OverlaybdError | null> {
     const { environment, table } = this.#parts;
     const { images } = environment;
     const { record } = device;
@@ -71,18 +72,22 @@ export class DeviceRecovery {
       held = await images.open(sourceOfRecord(record));
     } catch (error) {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
-      return `its image cannot be opened: ${messageOf(error)}`;
+      return new OverlaybdError(codeOf(error), `its image cannot be opened: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
     try {
       held = await this.#asAttached(record, held);
     } catch (error) {
       images.release(held);
-      const why = error instanceof OverlaybdError ? `: ${error.message}` : '';
-      return `${held.name} is not the image with which it was attached${why}; detach it, or bring that image back and attach it again`;
+      const isOurs = error instanceof OverlaybdError;
+      const why = isOurs ? `: ${error.message}` : '';
+      const message = `${held.name} is not the image with which it was attached${why}; detach it, or bring that image back and attach it again`;
+      return new OverlaybdError(isOurs ? error.code : 'BAD_FORMAT', message, { cause: error });
     }
     if (!table.has(device) || device.leaving || isServed(device)) {
       images.release(held);
-      return isServed(device) ? null : 'it was detached meanwhile';
+      return isServed(device) ? null : new OverlaybdError('BUSY', 'it was detached meanwhile');
     }
     device.serve(held);
     images.hide(held);
@@ -107,7 +112,7 @@ export class DeviceRecovery {
     return image;
   }
 
-  #retry(device: Device, why: string): void {
+  #retry(device: Device, why: OverlaybdError): void {
     const { environment, links, removal, table, turns } = this.#parts;
     const isLost = (): boolean => {
       if (links.isStopped || !table.has(device) || isServed(device)) return false;
@@ -115,7 +120,7 @@ export class DeviceRecovery {
       removal.forget(device, GONE);
       return false;
     };
-    const recover = (): Promise<string | null> => turns.run(() => this.recover(device));
+    const recover = (): Promise<OverlaybdError | null> => turns.run(() => this.recover(device));
     const served = (): void => links.repairAllSoon(table.served);
     retryDevice({ record: device.record, log: environment.log, isLost, recover, served }, why);
   }

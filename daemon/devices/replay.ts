@@ -2,7 +2,7 @@
 // whose version would make other metadata of the same layers.
 
 import { existsSync } from 'node:fs';
-import { messageOf } from '../errors.js';
+import { codeOf, factsOf, messageOf } from '../errors.js';
 import { metadataDigestOf, type DiskSpec } from '../image/spec.js';
 import { recordTree, replayedDisk } from '../image/recorded-tree.js';
 import type { HeldImage } from '../image/open-images.js';
@@ -31,7 +31,8 @@ export async function keepMetadata(
   } catch (error) {
     const where = devicePath(record.index);
     const then = 'a daemon of another version may be unable to serve the device';
-    log.log('warn', `${where}: its metadata are not kept in ${path}: ${messageOf(error)}; ${then}`);
+    const text = `${where}: its metadata are not kept in ${path}: ${messageOf(error)}; ${then}`;
+    log.log('warn', text, { device: where, code: codeOf(error), ...factsOf(error) });
   }
 }
 

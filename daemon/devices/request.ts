@@ -2,8 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { OverlaybdError } from '../errors.js';
-import { deviceIndexOf, devicePath } from '../kernel/device-path.js';
+import type { OverlaybdError } from '../errors.js';
+import { deviceIndexOf } from '../kernel/device-path.js';
+import { deviceError } from '../kernel/errors.js';
 import { transmissionFlags } from '../nbd/session.js';
 import type { ServedDevice } from './device.js';
 import { backendOf, type DeviceRecord } from './record.js';
@@ -129,7 +130,7 @@ export function attachedByUs(
     ? ', but the image has changed since: detach it first'
     : '';
   const facts = `this daemon has attached ${what} to it${as}`;
-  return new OverlaybdError('BUSY', `${devicePath(record.index)}: in use: ${facts}`);
+  return deviceError('BUSY', record.index, `in use: ${facts}`);
 }
 
 /**

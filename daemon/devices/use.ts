@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { MAX_DEVICE_INDEX, devicePath } from '../kernel/device-path.js';
-import { noModuleError } from '../kernel/errors.js';
+import { deviceError, noModuleError } from '../kernel/errors.js';
 import { BACKEND_PREFIX, type Sysfs } from '../kernel/sysfs.js';
 import { printable } from '../lib/printable.js';
 import { parseMountinfo, type MountEntry } from '../mount/mountinfo.js';
@@ -42,9 +42,9 @@ export function inUse(index: number, sysfs: Sysfs, cause: unknown): OverlaybdErr
   const users = usersOf(index, sysfs);
   const who = device && device.pid !== null ? [holderOf(device.pid, device.backend)] : [];
   const all = [...who, ...users];
-  const facts = all.length > 0 ? `in use: ${all.join(', ')}` : messageOf(cause);
-  const message = all.length > 0 ? `${devicePath(index)}: ${facts}` : facts;
-  return new OverlaybdError('BUSY', message, { cause });
+  if (all.length > 0) return deviceError('BUSY', index, `in use: ${all.join(', ')}`, cause);
+  const facts = { device: devicePath(index) };
+  return new OverlaybdError('BUSY', messageOf(cause), { cause, facts });
 }
 
 function holderOf(pid: number, backend: string | null): string {

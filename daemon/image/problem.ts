@@ -18,14 +18,14 @@ export interface ImageProblem {
 }
 
 /**
- * @param error what was thrown, or a reason in words
+ * @param error what was thrown
  * @param before what was known of it; null for the first time
  */
 export function problemOf(error: unknown, before: ImageProblem | null): ImageProblem {
   return {
-    code: typeof error === 'string' ? 'IO' : codeOf(error),
+    code: codeOf(error),
     facts: factsOf(error),
-    message: typeof error === 'string' ? error : fullStory(error),
+    message: fullStory(error),
     since: before?.since ?? new Date().toISOString(),
     tries: (before?.tries ?? 0) + 1,
   };

@@ -1,8 +1,8 @@
 // Decides which devices the attach helper may touch for which user. The kernel would disconnect any device,
 // but a user must not reach the devices of other users or other programs. Reads sysfs, connects nothing.
 
-import { OverlaybdError } from '../errors.js';
-import { devicePath } from './device-path.js';
+import type { OverlaybdError } from '../errors.js';
+import { deviceError } from './errors.js';
 import { userOfBackend, type DeviceOwner, type Sysfs } from './sysfs.js';
 
 interface Connected {
@@ -51,14 +51,11 @@ export class ConnectedDevices {
     const known = this.#byIndex.get(index);
     const isKnown = known?.backend === backend;
     if (!device || device.pid === null || (device.backend !== null && device.backend !== backend)) {
-      throw new OverlaybdError('DEVICE', `${devicePath(index)}: it is not connected as ${backend}`);
+      throw deviceError('DEVICE', index, `it is not connected as ${backend}`);
     }
     if (device.backend === null && !(isKnown && known.kernelPid === device.pid)) {
       const why = 'this kernel keeps no backends, and this process has not connected it';
-      throw new OverlaybdError(
-        'DEVICE',
-        `${devicePath(index)}: not known to be ${backend}: ${why}`,
-      );
+      throw deviceError('DEVICE', index, `not known to be ${backend}: ${why}`);
     }
     this.checkName(index, backend, uid);
     if (isKnown && known.uid !== uid && uid !== 0) throw notYours(index, backend, uid);
@@ -67,8 +64,5 @@ export class ConnectedDevices {
 }
 
 function notYours(index: number, backend: string, uid: number): OverlaybdError {
-  return new OverlaybdError(
-    'PERMISSION',
-    `${devicePath(index)}: ${backend} belongs to another user than ${uid}`,
-  );
+  return deviceError('PERMISSION', index, `${backend} belongs to another user than ${uid}`);
 }

@@ -44,6 +44,16 @@ export function noKernelError(sysfs: Sysfs): OverlaybdError {
 
 export function kernelError(what: string, index: number, errno: number): OverlaybdError {
   const [code, why] = MEANINGS[errno] ?? ['DEVICE', `failed: ${errnoText(errno)}`];
+  return deviceError(code, index, `${what}: ${why}`);
+}
+
+/** Any error about one device. */
+export function deviceError(
+  code: ErrorCode,
+  index: number,
+  why: string,
+  cause?: unknown,
+): OverlaybdError {
   const device = devicePath(index);
-  return new OverlaybdError(code, `${device}: ${what}: ${why}`, { facts: { device } });
+  return new OverlaybdError(code, `${device}: ${why}`, { cause, facts: { device } });
 }

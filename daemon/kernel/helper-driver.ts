@@ -5,6 +5,7 @@ import { EACCES, ECONNREFUSED, ENOENT, errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { sockets } from '../native/socket.js';
 import type { ConnectRequest } from './device-settings.js';
+import { devicePath } from './device-path.js';
 import type { NbdDriver } from './driver.js';
 import type { DeviceOwner } from './sysfs.js';
 import {
@@ -115,8 +116,15 @@ export class HelperDriver implements NbdDriver {
     const waiting = this.#asked.shift();
     this.#sendMore();
     if (answer.ok) waiting?.resolve();
-    else waiting?.reject(new OverlaybdError(knownCode(answer.code), answer.message));
+    else if (waiting) {
+      const facts = { device: devicePath(indexOf(waiting.request)) };
+      waiting.reject(new OverlaybdError(knownCode(answer.code), answer.message, { facts }));
+    }
   }
+}
+
+function indexOf(request: HelperRequest): number {
+  return request.do === 'connect' ? request.request.index : request.index;
 }
 
 function unreachable(path: string, errno: number): OverlaybdError {

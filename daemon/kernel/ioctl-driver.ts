@@ -2,12 +2,11 @@
 // while the device is connected, so the device ends with the process.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { OverlaybdError } from '../errors.js';
 import { devicePath } from './device-path.js';
 import { ioctl } from '../native/nbd-ioctl.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
-import { kernelError } from './errors.js';
+import { deviceError, kernelError } from './errors.js';
 import { lookInto, openElsewhere, processesWith } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 import { monotonicMs } from '../lib/clock.js';
@@ -49,23 +48,22 @@ export class IoctlDriver implements NbdDriver {
       if ((this.#sysfs.device(index)?.pid ?? null) !== null) return;
     }
     if (this.#backends.has(index)) ioctl.disconnect(devicePath(index));
-    throw new OverlaybdError(
-      'DEVICE',
-      `${devicePath(index)}: connecting: the kernel does not serve it`,
-    );
+    throw deviceError('DEVICE', index, 'connecting: the kernel does not serve it');
   }
 
   async reconfigure(index: number): Promise<void> {
-    throw new OverlaybdError(
+    throw deviceError(
       'UNSUPPORTED',
-      `${devicePath(index)}: without netlink the kernel takes no new connections for it`,
+      index,
+      'without netlink the kernel takes no new connections for it',
     );
   }
 
   async disconnectOnClose(index: number): Promise<void> {
-    throw new OverlaybdError(
+    throw deviceError(
       'UNSUPPORTED',
-      `${devicePath(index)}: without netlink the kernel cannot wait for its last user`,
+      index,
+      'without netlink the kernel cannot wait for its last user',
     );
   }
 
@@ -78,7 +76,7 @@ export class IoctlDriver implements NbdDriver {
 
   async disconnect(index: number, { backend }: DeviceOwner): Promise<void> {
     if (this.#backends.get(index) !== backend) {
-      throw new OverlaybdError('DEVICE', `${devicePath(index)}: it is not connected as ${backend}`);
+      throw deviceError('DEVICE', index, `it is not connected as ${backend}`);
     }
     const result = ioctl.disconnect(devicePath(index));
     if (result < 0) throw kernelError('disconnecting', index, -result);

@@ -1,7 +1,6 @@
 // Connects devices through the kernel's netlink family of NBD, for a process with CAP_SYS_ADMIN.
 
-import { OverlaybdError } from '../errors.js';
-import { devicePath } from './device-path.js';
+import type { OverlaybdError } from '../errors.js';
 import { ENOENT } from '../lib/errno.js';
 import {
   NBD_CFLAG_DISCONNECT_ON_CLOSE,
@@ -10,7 +9,7 @@ import {
 } from '../native/nbd-netlink.js';
 import type { ConnectRequest } from './device-settings.js';
 import type { NbdDriver } from './driver.js';
-import { kernelError, noKernelError } from './errors.js';
+import { deviceError, kernelError, noKernelError } from './errors.js';
 import { lookInto, openElsewhere } from './probe.js';
 import type { DeviceOwner, Sysfs } from './sysfs.js';
 
@@ -84,10 +83,7 @@ export class NetlinkDriver implements NbdDriver {
 
   #checkOwner(index: number, owner: DeviceOwner): void {
     if (this.#sysfs.isConnectedAs(index, owner)) return;
-    throw new OverlaybdError(
-      'DEVICE',
-      `${devicePath(index)}: it is not connected as ${owner.backend}`,
-    );
+    throw deviceError('DEVICE', index, `it is not connected as ${owner.backend}`);
   }
 
   #error(what: string, index: number, errno: number): OverlaybdError {

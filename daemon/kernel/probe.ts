@@ -7,6 +7,7 @@ import { constants, promises } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { devicePath } from './device-path.js';
+import { deviceError } from './errors.js';
 import { printable } from '../lib/printable.js';
 
 /** Time limit of an open: the first one after an attach may read a partition table from a slow daemon. */
@@ -26,10 +27,10 @@ export async function lookInto(index: number): Promise<void> {
   try {
     const late = pause(OPEN_MS, 'late', { signal: timer.signal });
     if ((await Promise.race([opened, late])) === 'late') {
-      throw new OverlaybdError('BUSY', `${path}: not opened after ${OPEN_MS / 1000} s`);
+      throw deviceError('BUSY', index, `not opened after ${OPEN_MS / 1000} s`);
     }
   } catch (error) {
-    throw error instanceof OverlaybdError ? error : cannotOpen(path, error);
+    throw error instanceof OverlaybdError ? error : cannotOpen(index, error);
   } finally {
     timer.abort();
   }
@@ -50,7 +51,7 @@ async function openAndClose(path: string): Promise<void> {
 export function openElsewhere(index: number, users: readonly string[] = []): OverlaybdError {
   const path = devicePath(index);
   const who = users.length > 0 ? users.join(', ') : `a process (fuser -v ${path} lists it)`;
-  return new OverlaybdError('BUSY', `${path}: in use: opened by ${who}`);
+  return deviceError('BUSY', index, `in use: opened by ${who}`);
 }
 
 /** The other processes that have the file open, as far as this one may see: "process 7 (dd)". */
@@ -73,15 +74,15 @@ function names(folder: string): Promise<string[]> {
   return promises.readdir(folder).catch(() => []);
 }
 
-function cannotOpen(path: string, error: unknown): OverlaybdError {
+function cannotOpen(index: number, error: unknown): OverlaybdError {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'EBUSY') {
     const who =
       'it is mounted (maybe in another mount namespace, or below an overlay), or used by a device mapper or another device';
-    return new OverlaybdError('BUSY', `${path}: in use: ${who}`, { cause: error });
+    return deviceError('BUSY', index, `in use: ${who}`, error);
   }
   const remedy =
     'to detach, the daemon or the attach helper must be able to open the device and see that it is not in use (DeviceAllow=block-nbd r and the group disk)';
   const facts = `${messageOf(error)}; ${remedy}; or use --force`;
-  return new OverlaybdError('PERMISSION', `${path}: ${facts}`, { cause: error });
+  return deviceError('PERMISSION', index, facts, error);
 }

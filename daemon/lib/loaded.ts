@@ -1,7 +1,7 @@
 // Reads bytes that may have to be fetched or loaded first, and may be gone again before they are read.
 // Bounds how often a read tries.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, type ErrorFacts } from '../errors.js';
 import type { RandomAccess } from './disk.js';
 
 type Waitable = Pick<RandomAccess, 'ensure' | 'load'> & { readonly name?: string };
@@ -9,13 +9,22 @@ type Waitable = Pick<RandomAccess, 'ensure' | 'load'> & { readonly name?: string
 /** Waits for the bytes of one read before that read fails. By then memory or cache must be very short. */
 export const MAX_WAITS = 8;
 
-/** The error of a read whose bytes were gone again after each of {@link MAX_WAITS} waits. */
-export function goneAgain(name: string, offset: number, length: number): OverlaybdError {
+/**
+ * The error of a read whose bytes were gone again after each of {@link MAX_WAITS} waits.
+ * @param facts of what `name` names
+ */
+export function goneAgain(
+  name: string,
+  offset: number,
+  length: number,
+  facts: ErrorFacts = {},
+): OverlaybdError {
   const what = `${name}: read of ${length} bytes at ${offset}`;
   const why = 'the bytes came, but were evicted again before they could be read';
   return new OverlaybdError(
     'IO',
     `${what}: ${why}, ${MAX_WAITS} times; the machine is short of memory, or the cache is too small`,
+    { facts },
   );
 }
 
@@ -41,7 +50,15 @@ export async function readLoaded(
 ): Promise<void> {
   await source.ensure(offset, length);
   for (let waits = 0; !read(); waits++) {
-    if (waits === MAX_WAITS) throw goneAgain(source.name ?? 'disk', offset, length);
+    if (waits === MAX_WAITS) {
+      const { name } = source;
+      throw goneAgain(
+        name ?? 'disk',
+        offset,
+        length,
+        name === undefined ? {} : { blob: name, offset },
+      );
+    }
     await fetchOrLoad(source, offset, length);
   }
 }

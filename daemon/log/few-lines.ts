@@ -1,6 +1,6 @@
 // Log lines of one kind, of which there may be any number: logs the first ones and counts the others.
 
-import type { Logger, LogLevel } from './logger.js';
+import type { LogFields, Logger, LogLevel } from './logger.js';
 
 const MOST_LINES = 10;
 
@@ -17,8 +17,8 @@ export class FewLines {
     this.#subject = subject;
   }
 
-  add(message: string): void {
-    if (++this.#count <= MOST_LINES) this.#log.log(this.#level, message);
+  add(message: string, fields: LogFields = {}): void {
+    if (++this.#count <= MOST_LINES) this.#log.log(this.#level, message, fields);
   }
 
   /** Call this when there are no more lines. */

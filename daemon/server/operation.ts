@@ -7,6 +7,7 @@ import type { ControlHandlers } from '../control/routes.js';
 import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { packageVersion } from '../lib/package-version.js';
+import { FewLines } from '../log/few-lines.js';
 import type { Logger } from '../log/logger.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
 import type { AddedExports } from './added-exports.js';
@@ -40,8 +41,6 @@ const STUCK_MS = 20_000;
 const FETCH_STATUS_MS = 2000;
 /** How long READY waits for the connections of devices that were attached before. */
 const REPAIR_PATIENCE_MS = 10_000;
-/** Devices that one line names. */
-const MOST_NAMED = 8;
 
 export interface OperationParts {
   readonly daemon: Daemon;
@@ -120,11 +119,11 @@ export class Operation {
     if (devices && devices.size > 0) manager.status('giving devices their connections');
     const without = await this.#repaired;
     if (this.#stopping) return;
-    if (without.length > 0) {
-      const seconds = REPAIR_PATIENCE_MS / 1000;
-      const message = `no connection after ${seconds} s; the daemon is ready without it, and tries again until there is one`;
-      log.log('warn', `${someOf(without)}: ${message}`);
-    }
+    const seconds = REPAIR_PATIENCE_MS / 1000;
+    const why = `no connection after ${seconds} s; the daemon is ready without it, and tries again until there is one`;
+    const lines = new FewLines(log, 'warn', 'devices');
+    for (const device of without) lines.add(`${device}: ${why}`, { device });
+    lines.end();
     manager.ready(this.#summary());
   }
 
@@ -278,10 +277,4 @@ export class Operation {
     const attached = devices?.size ?? 0;
     return `${exportCounts(daemon.images)}, ${counted(daemon.clients.count, 'client')}, ${counted(attached, 'device')}`;
   }
-}
-
-/** Names for one line. */
-function someOf(names: readonly string[]): string {
-  const left = names.length - MOST_NAMED;
-  return names.slice(0, MOST_NAMED).join(', ') + (left > 0 ? ` and ${left} more` : '');
 }

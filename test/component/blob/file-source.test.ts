@@ -44,6 +44,7 @@ await test('a file that became shorter: the error tells how many bytes there are
   await t.rejects(source.load(9000, 5000), {
     code: 'SHORT_READ',
     message: 'blob: read of 5000 bytes at 9000: the file ends after 1000 of them',
+    facts: { blob: 'blob', offset: 9000 },
   });
   await t.rejects(source.load(15_000, 10), { message: /ends after 0 of them$/ });
   t.throws(() => reads(source, 19_999, 2), { message: /ends after 1 of them$/ });
@@ -58,6 +59,7 @@ await test('a system error is reported by its name', async (t) => {
     code: 'IO',
     message:
       'blob: read of 100 bytes at 7: EBADF (bad file descriptor); check the disk that holds it',
+    facts: { blob: 'blob', offset: 7 },
   });
 });
 

@@ -13,6 +13,7 @@ import { parseReference, type LayoutReference } from '../../../daemon/registry/r
 import { NO_REMOTE, type Remote, type RemoteImages } from '../../../daemon/registry/remote.js';
 import { resolveLocal } from '../../../daemon/registry/resolve-local.js';
 import { ReactorPool } from '../../../daemon/reactor/pool.js';
+import type { LogFields, Logger } from '../../../daemon/log/logger.js';
 import { FakeDriver } from '../../support/fake-driver.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -37,6 +38,8 @@ export interface Life {
   images: ImageTable;
   reactors: ReactorPool;
   log: string[];
+  /** The lines with their fields. */
+  lines: LogFields[];
   /** How often the daemon was called because no device is left. */
   idle: () => number;
   /** Like kill -9: nothing is announced, and all sockets are closed. */
@@ -64,7 +67,13 @@ export function makeWorld(t: Test, devices = 4, threads = 1): World {
   const records = (): DeviceRecord[] => new DeviceRecords(join(folder, 'devices')).read(fail);
   const live = async (exports: Record<string, string> = {}): Promise<Life> => {
     const log: string[] = [];
-    const logger = { log: (level: string, text: string) => void log.push(`${level}: ${text}`) };
+    const lines: LogFields[] = [];
+    const logger: Logger = {
+      log(level, message, fields = {}) {
+        log.push(`${level}: ${message}`);
+        lines.push({ ...fields, level, message });
+      },
+    };
     const reactors = new ReactorPool(threads, null, logger);
     const images = new ImageTable(
       logger,
@@ -97,7 +106,7 @@ export function makeWorld(t: Test, devices = 4, threads = 1): World {
       images.close();
     };
     t.teardown(die);
-    return { manager, images, reactors, log, idle: () => idle, die };
+    return { manager, images, reactors, log, lines, idle: () => idle, die };
   };
   return { kernel, sysfs, image, folder, records, live };
 }

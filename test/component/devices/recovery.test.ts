@@ -127,8 +127,16 @@ await test('devices of other owners and with other images are left alone', async
   await until(() => kernel.devices.get(3)?.sockets.length === 2);
   t.same(await kernel.read(3, 0, 512), part(0, 512));
   t.same(kernel.calls.slice(4), ['reconfigure 2 3'], 'no other device was touched');
-  const { log } = second;
+  const { lines, log } = second;
   t.ok(log.some((line) => line.startsWith('info: /dev/nbd0: no longer attached')));
+  t.match(
+    lines.find(({ message }) => /nbd0: no longer attached/.test(`${message}`)),
+    { device: '/dev/nbd0' },
+  );
+  t.match(
+    lines.find(({ message }) => /nbd1 .*is not the image/.test(`${message}`)),
+    { device: '/dev/nbd1', code: 'BAD_FORMAT', tries: 1 },
+  );
   t.ok(
     log.some((line) => /^error: \/dev\/nbd1 .*is not the image/.test(line)),
     log.join('\n'),
@@ -270,6 +278,7 @@ await test('a device is served when its image appears later', async (t) => {
   await until(() => reads(1));
   t.same(await kernel.read(1, 0, 512), part(0, 512), 'the other device does not wait for it');
   t.match(second.log, [/^error: \/dev\/nbd0 .*not served: .*ENOENT.*; tried again in 1 s$/]);
+  t.match(second.lines, [{ device: '/dev/nbd0', code: 'NOT_FOUND', blob: late, tries: 1 }]);
   renameSync(`${late}.away`, late);
   await until(
     () => second.log.some((line) => /nbd0 .*: served again after \d tries/.test(line)),

@@ -29,7 +29,11 @@ await test('names of processes are escaped, because any user can choose them', a
 });
 
 await test('the errors for a device that is in use or cannot be opened', async (t) => {
-  t.match(openElsewhere(3), { code: 'BUSY', message: /nbd3: in use: opened by .*fuser -v/ });
+  t.match(openElsewhere(3), {
+    code: 'BUSY',
+    message: /nbd3: in use: opened by .*fuser -v/,
+    facts: { device: '/dev/nbd3' },
+  });
   const known = openElsewhere(3, ['process 7 (dd)']);
   t.equal(known.message, '/dev/nbd3: in use: opened by process 7 (dd)');
   const unknown = { code: 'PERMISSION', message: /nbd65000: .*DeviceAllow=block-nbd r.*--force$/ };

@@ -29,7 +29,10 @@ await test('a file gives its source, its spec and its identity', async (t) => {
   t.teardown(() => closeFile(again.spec.fd));
   t.equal(again.identity, identity);
   t.equal(isDevice, false);
-  await t.rejects(openBlob(fileRef(`${path}x`), noRemote), { code: 'NOT_FOUND' });
+  await t.rejects(openBlob(fileRef(`${path}x`), noRemote), {
+    code: 'NOT_FOUND',
+    facts: { blob: `${path}x` },
+  });
 });
 
 await test('a part of a file', async (t) => {
@@ -46,6 +49,7 @@ await test('a part of a file', async (t) => {
   const past = {
     code: 'SHORT_READ',
     message: `${path} (bytes 7+6): past the end of the file at 12`,
+    facts: { blob: `${path} (bytes 7+6)`, offset: 12 },
   };
   await t.rejects(openBlob({ ...part, size: 6 }, noRemote), past);
 });

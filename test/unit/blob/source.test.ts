@@ -22,6 +22,7 @@ await t.test('ranges are read completely; ranges past the end are refused', asyn
     await test.rejects(readFully(source, offset, length), {
       code: 'SHORT_READ',
       message: /^blob: /,
+      facts: { blob: 'blob', offset },
     });
   }
 });
@@ -47,7 +48,11 @@ await t.test('bytes that a cache evicts are fetched again, up to a limit', async
   test.ok((await readFully(source, 0, 1000)).equals(bytes));
   test.equal(source.fetches, 2);
   source.times = Infinity;
-  await test.rejects(readFully(source, 0, 1000), { code: 'IO', message: /8 times/ });
+  await test.rejects(readFully(source, 0, 1000), {
+    code: 'IO',
+    message: /8 times/,
+    facts: { blob: 'blob', offset: 0 },
+  });
   test.equal(source.fetches, 2 + MAX_WAITS);
 });
 

@@ -20,7 +20,10 @@ await test('a record stays while the kernel has its device', (t) => {
   fake.set(3, { pid: 77, size: RECORD.size, backend: backendOf(RECORD) });
   fake.set(5, { pid: 77, size: RECORD.size, backend: 'overlaybd-nbd:another@0' });
   const lines: string[] = [];
-  const log = { log: (level: string, message: string) => void lines.push(`${level}: ${message}`) };
+  const log = {
+    log: (level: string, message: string, fields?: object) =>
+      void lines.push(`${level}: ${message} ${JSON.stringify(fields)}`),
+  };
   t.same(leftBehind({ records, sysfs, log }), [RECORD]);
   t.same(
     records.read((message) => t.fail(message)),
@@ -28,8 +31,8 @@ await test('a record stays while the kernel has its device', (t) => {
     'the other records are removed',
   );
   t.same(lines.toSorted(), [
-    `info: /dev/nbd4: no longer attached as ${backendOf(gone)}`,
-    `info: /dev/nbd5: no longer attached as ${backendOf(replaced)}`,
+    `info: /dev/nbd4: no longer attached as ${backendOf(gone)} {"device":"/dev/nbd4"}`,
+    `info: /dev/nbd5: no longer attached as ${backendOf(replaced)} {"device":"/dev/nbd5"}`,
   ]);
   t.end();
 });

@@ -135,6 +135,7 @@ await test('errors reach the driver unchanged, and no descriptor stays open', as
   await t.rejects(driver.disconnect(0, ownerOf(7)), {
     code: 'DEVICE',
     message: /not connected as/,
+    facts: { device: '/dev/nbd0' },
   });
   world.kernel.before = () => {
     throw new TypeError('a bug of the kernel');

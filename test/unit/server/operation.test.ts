@@ -36,7 +36,9 @@ function makeOperation(t: Test) {
     control: control as unknown as ControlPoint,
     added: null,
     manager,
-    log: { log: (level, text) => void log.push(`${level}: ${text}`) },
+    log: {
+      log: (level, text, fields) => void log.push(`${level}: ${text} ${JSON.stringify(fields)}`),
+    },
     metrics: null,
     readServed: async () => ({
       exports: new Map(),
@@ -68,7 +70,8 @@ await test('devices that are still waiting are named in the status', async (t) =
   repaired(Array.from({ length: 20 }, (_, i) => `/dev/nbd${i}`));
   await ready;
   t.equal(told.at(-1), 'READY=1');
-  t.match(log, [/^warn: \/dev\/nbd0, .*\/dev\/nbd7 and 12 more: no connection after 10 s/]);
+  t.match(log[0], /^warn: \/dev\/nbd0: no connection after 10 s.* \{"device":"\/dev\/nbd0"\}$/);
+  t.match(log.slice(10), [/^warn: devices: 10 more like these/]);
 });
 
 await test('a daemon that is stopped does not become ready', async (t) => {
