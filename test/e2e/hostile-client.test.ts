@@ -8,7 +8,6 @@ import {
   MAX_LARGE_BYTES,
   MAX_OPTION_LENGTH,
   MAX_HANDSHAKE_BYTES,
-  STALLED_MS,
 } from '../../daemon/nbd/limits.js';
 import { MAX_CONNECTIONS } from '../../daemon/listen/limits.js';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';
@@ -224,17 +223,15 @@ await t.test('clients that never read their replies', async (test) => {
       return client;
     }),
   );
-  const latencies: number[] = [];
+  const closedBefore = connections(/client stopped reading/);
   for (let i = 0; i < 60; i++) {
-    const start = performance.now();
     const data = await resident.read(i * 4096, 4096);
-    latencies.push(performance.now() - start);
     if (!data.equals(zfile.subarray(i * 4096, (i + 1) * 4096))) test.fail(`bytes of read ${i}`);
     await tick(15);
   }
-  const worst = Math.max(...latencies);
-  // If the daemon waited for one of them, it would wait until that client is closed.
-  test.ok(worst < STALLED_MS, `no other client waits: ${Math.round(worst)} ms at worst`);
+  // The holders of the budget can lose it meanwhile, as the fifth long reply waits for it. No other client is closed.
+  const closed = connections(/client stopped reading/) - closedBefore;
+  test.ok(closed <= LONG, `others are served while ${stuck.length} do not read: ${closed} closed`);
   const grown = daemon.residentBytes() - before;
   // Long replies from their budget; for each of the other clients a buffer of half a MiB.
   const bound = MAX_LARGE_BYTES + 24 * MIB + 64 * MIB;

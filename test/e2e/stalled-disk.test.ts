@@ -31,21 +31,33 @@ interface World {
   readonly state: string;
   readonly config: string;
   readonly good: string;
+  /** The socket of its metrics. */
+  readonly metrics: string;
 }
 
 /** Two exports; one is on the disk that will stall. */
 async function start(test: Test, threads: number): Promise<World> {
   const folder = shortFolder(test);
   const disk = await stallableDisk(test, folder, sickBytes);
-  const [good, state, config] = ['good.img', 'state', 'daemon.json'].map((name) =>
-    join(folder, name),
-  ) as [string, string, string];
+  const [good, state, config, metrics] = ['good.img', 'state', 'daemon.json', 'metrics'].map(
+    (name) => join(folder, name),
+  ) as [string, string, string, string];
   writeFileSync(good, goodBytes);
   writeFileSync(config, JSON.stringify({ exports: { sick: disk.path, good }, threads }));
   const args = ['--config', config, '--state', state, '--read-deadline', DEADLINE];
+  args.push('--metrics-listen', `unix://${metrics}`);
   const daemon = await DaemonProcess.start(test, args);
   await waitForControl(socketOf(state));
-  return { daemon, disk, state, config, good };
+  return { daemon, disk, state, config, good, metrics };
+}
+
+/** Until a read of the export waits for its disk. */
+async function waits(metrics: string, name: string): Promise<void> {
+  const oldest = new RegExp(`^obd_read_oldest_seconds\\{export="${name}"\\} (?!0$)`, 'm');
+  for (const end = performance.now() + 120_000; ; await tick(20)) {
+    if (oldest.test((await askRaw(metrics, { path: '/metrics' })).body)) return;
+    if (performance.now() > end) throw new Error(`no read of ${name} waits`);
+  }
 }
 
 /** Removes the file from the page cache, so that reads have to wait for the disk. */
@@ -126,11 +138,11 @@ for (const threads of [1, 2]) {
 
 await t.test('SIGTERM ends the daemon although the disk does not answer', async (test) => {
   if (!requireStallableDisk(test)) return;
-  const { daemon, disk } = await start(test, 2);
+  const { daemon, disk, metrics } = await start(test, 2);
   const sick = await RawNbdClient.open(daemon.unix, 'sick');
   await disk.stall();
   sick.request({ offset: 5 * MIB, length: 4096 });
-  await tick(300);
+  await waits(metrics, 'sick');
   await daemon.stop(test);
   test.equal((await sick.reply()).error, EIO, 'the pending read was answered');
   sick.destroy();

@@ -4,22 +4,20 @@ import { test, type Test } from 'tap';
 import type { Action } from '../../../support/registry/rules.js';
 import { BLOB, startFront } from '../../support/registry/front-client.js';
 import { withLongerLimits } from '../../../support/longer-limits.js';
+import type { HttpLimits } from '../../../../daemon/registry/http/limits.js';
 import { clientOf } from './client-front.js';
 
 const FIRST = 1000;
 const LAST = 150_000;
 const RIGHT = BLOB.subarray(FIRST, LAST + 1);
-/** Of a client that meets a silent host. With any other, a busy machine must not exceed them. */
-const SHORT = { connectMs: 300, firstByteMs: 300, silenceMs: 300, chunkMs: 600, attempts: 3 };
-const PATIENT = { attempts: 3 };
 
 interface Fault {
   readonly name: string;
   readonly action: Action;
   /** Whether the answer is not what was asked for: asked for once more, at the same host or another. */
   readonly isBad?: boolean;
-  /** Whether only a short time limit ends an attempt. */
-  readonly isSilent?: boolean;
+  /** The limit that ends an attempt. It is short; a busy machine must not exceed any other. */
+  readonly limits?: Partial<HttpLimits>;
   /** Whether each try comes further, so that in the end all is there. */
   readonly comesFurther?: boolean;
   readonly message: RegExp;
@@ -59,19 +57,19 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'no answer',
     action: { do: 'stall' },
-    isSilent: true,
+    limits: { firstByteMs: 300 },
     message: /does not answer in time/,
   },
   {
     name: 'silence in the body',
-    isSilent: true,
+    limits: { silenceMs: 300 },
     comesFurther: true,
     action: { do: 'stall-after', after: 70_000 },
     message: /stopped in the middle of an answer|is too slow/,
   },
   {
     name: 'a drip',
-    isSilent: true,
+    limits: { chunkMs: 600 },
     action: { do: 'drip', bytes: 10, everyMs: 20 },
     message: /is too slow: it took more than 0.6 s for 64 KiB/,
   },
@@ -160,9 +158,9 @@ for (const fault of FAULTS) {
 
 /** @param redirect undefined: the registry itself sends the blob */
 async function survives(t: Test, fault: Fault, redirect: 'store' | undefined): Promise<void> {
-  const { name, action, isBad, isSilent, comesFurther, message, status } = fault;
+  const { name, action, isBad, limits, comesFurther, message, status } = fault;
   const { front } = await startFront(t, redirect ? { redirect } : {});
-  const { range, counters } = clientOf(t, front, {}, { limits: isSilent ? SHORT : PATIENT });
+  const { range, counters } = clientOf(t, front, {}, { limits: { ...limits, attempts: 3 } });
   const once = front.rule({ match: { kind: 'data' }, action, times: 1 });
   t.ok((await range(FIRST, LAST)).equals(RIGHT), 'once');
   t.equal(once.hits, 1);
