@@ -46,7 +46,10 @@ interface DecodeAhead {
    * @returns whether it is decoded; false: a block is bad, a byte is not at hand, or the helper was interrupted in it
    */
   finish(number: number): boolean;
-  /** How many ranges the helper has decoded. For tests. */
+  /**
+   * How many ranges the helper has decoded.
+   * @internal for tests: with and without its help, the bytes are the same
+   */
   helped(): number;
 }
 

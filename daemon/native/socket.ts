@@ -80,7 +80,10 @@ interface Sockets {
    * process is in another PID namespace. -EAFNOSUPPORT for other sockets.
    */
   peerPid(fd: number): number;
-  /** 1 if the peer of a stream socket has closed it or shut it down, even if bytes are unread; else 0. */
+  /**
+   * 1 if the peer of a stream socket has closed it or shut it down, even if bytes are unread; else 0.
+   * @internal for tests, which play the kernel: a `recv` would take the bytes that the kernel has not read
+   */
   peerClosed(fd: number): number;
 
   /** How many bytes were received; 0 is the end of the stream, so `length` must be at least 1. */

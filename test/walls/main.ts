@@ -1,5 +1,5 @@
 // Checks that no compiler and no linter makes: walls between folders, unused exports, broken references, files without
-// a unit test. Part of `npm run lint`. Usage: node out/test/walls/main.js [--write], which writes the table in
+// a unit test, what docs/architecture.md and daemon/native/ say about the addon. Part of `npm run lint`. Usage: node out/test/walls/main.js [--write], which writes the table in
 // docs/architecture.md.
 
 import { execFileSync } from 'node:child_process';
@@ -10,15 +10,16 @@ import { findDeadExports } from './dead-exports.js';
 import { withFolderTable } from './folder-table.js';
 import { findMissingMirrors } from './mirrors.js';
 import { readModules } from './modules.js';
+import { checkNative } from './native.js';
 import { checkReferences } from './references.js';
-import { checkRooms, readPlan } from './rooms.js';
+import { checkRooms, findUnused, readPlan } from './rooms.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const DOCUMENT = 'docs/architecture.md';
 
 const plan = readPlan(join(ROOT, 'test/walls/rooms.json'));
 const modules = readModules(ROOT, 'daemon');
-const problems = checkRooms(modules, plan);
+const problems = [...checkRooms(modules, plan), ...findUnused(modules, plan)];
 
 const document = readFileSync(join(ROOT, DOCUMENT), 'utf8');
 const wanted = withFolderTable(document, plan);
@@ -29,12 +30,8 @@ if (wanted !== document) {
 }
 
 problems.push(...checkReferences(readTexts(ROOT)), ...findDeadExports(ROOT));
-problems.push(
-  ...findMissingMirrors(
-    ROOT,
-    modules.map(({ path }) => path),
-  ),
-);
+const files = modules.map(({ path }) => path);
+problems.push(...checkNative(ROOT, files), ...findMissingMirrors(ROOT, files));
 
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;
