@@ -11,7 +11,7 @@ import { typeOfMode, type FileType } from '../tree/file-types.js';
 import { fullDraft } from '../tree/full-draft.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { MAX_TARGET_BYTES } from '../tree/limits.js';
-import { TarfsIndex, type TarfsInode } from './index.js';
+import { TarfsIndex, type TarfsInode } from './inodes.js';
 import { MAX_INDEX_BYTES } from './limits.js';
 import { readTarfsSuperblock } from './superblock.js';
 

@@ -1,6 +1,6 @@
 // Inodes and directories of an index, damaged field by field.
 import { test } from 'tap';
-import { TarfsIndex } from '../../../daemon/tarfs/index.js';
+import { TarfsIndex } from '../../../daemon/tarfs/inodes.js';
 import { readTarfsSuperblock } from '../../../daemon/tarfs/superblock.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { writeTarfs } from '../../support/tarfs-writer.js';
