@@ -40,8 +40,8 @@ export interface ImageRef {
 }
 
 /**
- * Every kind of name. A further one is a member here and a case in each function of this file and in
- * open-blob.ts: nothing else asks what kind a name is.
+ * Every kind of name. A further one is a member here and a case in each `switch` that lists all kinds: the compiler
+ * names them. Who asks only for blobs of registries calls {@link registryRefOf}.
  */
 export type BlobRef = FileRef | PartRef | RegistryRef | ImageRef;
 
@@ -50,6 +50,11 @@ const IMAGE_PREFIX = /^(?:docker:\/\/|oci:|docker-archive:)/;
 /** Whether a text says by its prefix that it is the name of an image, and cannot be meant as a path. */
 export function hasImagePrefix(text: string): boolean {
   return IMAGE_PREFIX.test(text);
+}
+
+/** The blob of a registry that it names; null for everything else. */
+export function registryRefOf(ref: BlobRef): RegistryRef | null {
+  return ref.kind === 'registry' ? ref : null;
 }
 
 export function fileRef(path: string): BlobRef {

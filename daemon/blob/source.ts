@@ -1,5 +1,6 @@
-// The interface of the blobs that disks are made of: files, devices, slices, ZFiles, and later cached
-// registry blobs. Only the interface; implementations are beside it and in zfile/.
+// The interface of the blobs that disks are made of: files, devices, cached blobs of
+// registries, slices, ZFiles, pieces and objects. Only the interface; implementations are beside it and in the folders of
+// the formats.
 
 import { OverlaybdError, formatError } from '../errors.js';
 import type { DataRuns, FileRange, RandomAccess } from '../lib/disk.js';

@@ -1,6 +1,13 @@
 // What the command line names beside layers, as a part of the plan of an image.
 
-import { absoluteRef, describeRef, fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
+import {
+  absoluteRef,
+  describeRef,
+  fileRef,
+  keyOfRef,
+  registryRefOf,
+  type BlobRef,
+} from '../blob/blob-ref.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import type { DataBlobs, GivenIndex, ZtocRef } from '../registry/manifest-source.js';
@@ -126,8 +133,9 @@ export async function indexOf({ sociIndex }: Partial<Beside> = {}): Promise<Give
 /** Their sizes are claims of an index. @throws OverlaybdError LIMIT */
 export function checkZtocs(ztocs: ReadonlyMap<string, ZtocRef> | undefined, name: string): void {
   for (const { ref } of ztocs?.values() ?? []) {
-    if (ref.kind !== 'registry' || ref.size <= MAX_ZTOC_BYTES) continue;
-    const message = `${name}: a ztoc of ${ref.size} bytes, at most ${MAX_ZTOC_BYTES}`;
+    const size = registryRefOf(ref)?.size ?? 0;
+    if (size <= MAX_ZTOC_BYTES) continue;
+    const message = `${name}: a ztoc of ${size} bytes, at most ${MAX_ZTOC_BYTES}`;
     throw new OverlaybdError('LIMIT', message);
   }
 }

@@ -1,7 +1,7 @@
 // Where the contents of a layer of files are: in its own blob, or in data blobs that it names.
 
 import { dirname, join, resolve } from 'node:path';
-import { fileRef, pathOfRef, type BlobRef } from '../blob/blob-ref.js';
+import { fileRef, pathOfRef, registryRefOf, type BlobRef } from '../blob/blob-ref.js';
 import type { BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
@@ -128,7 +128,8 @@ function ordinaryRef(
 ): BlobRef | null {
   const [beside] = dataBlobs?.refs.values() ?? [];
   if (!beside || size === undefined) return null;
-  if (beside.kind === 'registry') return { ...beside, digest: `sha256:${id}`, size };
+  const remote = registryRefOf(beside);
+  if (remote) return { ...remote, digest: `sha256:${id}`, size };
   const path = pathOfRef(beside);
   return path === null ? null : fileRef(join(dirname(path), id));
 }

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { PARALLEL_FILES } from '../lib/effort.js';
-import { keyOfRef } from '../blob/blob-ref.js';
+import { keyOfRef, registryRefOf } from '../blob/blob-ref.js';
 import { mapEach } from '../lib/gate.js';
 import type { TocDigests } from '../registry/toc-annotations.js';
 import type { PooledBlob } from './blob-pool.js';
@@ -104,7 +104,7 @@ function tocText(toc: TocDigests | undefined): string {
  * the fingerprint. Every host gets the same.
  */
 export function uuidSeedOf({ lowers, layer }: ImagePlan, { fingerprint }: ImageMarks): string[] {
-  const digests = lowers.flatMap((ref) => (ref.kind === 'registry' ? [ref.digest] : []));
+  const digests = lowers.flatMap((ref) => registryRefOf(ref)?.digest ?? []);
   const seed = digests.length === lowers.length ? digests : [fingerprint];
   return layer === undefined ? seed : [...seed, 'layer alone'];
 }

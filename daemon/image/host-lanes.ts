@@ -2,7 +2,7 @@
 // them, and a thread that only waits for its registry takes no room from others: so nobody waits for the registry of another.
 
 import { parseReference } from '../registry/reference.js';
-import type { BlobRef } from '../blob/blob-ref.js';
+import { registryRefOf, type BlobRef } from '../blob/blob-ref.js';
 import type { LoopTimes, OpenerLane } from './opener-lane.js';
 import { notWanted, WaitingOpenings, type WaitingOpening } from './waiting-openings.js';
 
@@ -166,7 +166,8 @@ export class HostLanes {
 /** The first registry that has layers; '': this machine has all. */
 export function hostOf(lowers: readonly BlobRef[]): string {
   for (const ref of lowers) {
-    if (ref.kind === 'registry') return ref.host;
+    const remote = registryRefOf(ref);
+    if (remote) return remote.host;
     if (ref.kind !== 'image') continue;
     const reference = parseReference(ref.reference);
     if (reference.kind === 'registry') return reference.host;

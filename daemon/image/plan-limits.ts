@@ -1,6 +1,6 @@
 // What an image may have at most, as far as its plan says it: layers, and bytes in registries.
 
-import type { BlobRef } from '../blob/blob-ref.js';
+import { registryRefOf, type BlobRef } from '../blob/blob-ref.js';
 import { MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import { MAX_LAYERS } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
@@ -18,7 +18,7 @@ export function checkLayerCount(count: number, name: string, what = 'layers'): v
  */
 export function checkRegistryBytes(lowers: readonly BlobRef[], name: string): void {
   let bytes = 0;
-  for (const ref of lowers) if (ref.kind === 'registry') bytes += ref.size;
+  for (const ref of lowers) bytes += registryRefOf(ref)?.size ?? 0;
   if (bytes <= MAX_BLOB_BYTES) return;
   const message = `${name}: its layers in registries have ${bytes} bytes, at most ${MAX_BLOB_BYTES}`;
   throw new OverlaybdError('LIMIT', message);

@@ -12,8 +12,8 @@ import type { ZfileSpec } from '../zfile/blocks.js';
 
 /**
  * How to make a blob source. A source that reads from another one holds that one's spec in `of`, so that
- * any source can be put around any other. A further kind is a member here and a line in each table that
- * is typed `{ [kind in SourceSpec['kind']]: ... }`: the one below and SOURCES in reader-factory.ts.
+ * any source can be put around any other. A further kind is a member here and
+ * a line or case in every place that lists all kinds: the compiler names them.
  */
 export type SourceSpec =
   | FileSourceSpec

@@ -8,6 +8,7 @@ import {
   keyOfRef,
   pathOfRef,
   refOfText,
+  registryRefOf,
 } from '../../../daemon/blob/blob-ref.js';
 
 await test('a reference to a file', (t) => {
@@ -41,6 +42,8 @@ await test('a blob in a registry', (t) => {
     size: 5,
   } as const;
   t.equal(describeRef(ref), 'h/r@sha256:a');
+  t.equal(registryRefOf(ref), ref);
+  t.equal(registryRefOf(fileRef('a')), null);
   t.equal(keyOfRef({ ...ref }), keyOfRef(ref));
   t.not(
     keyOfRef({ ...ref, size: 6 }),
