@@ -154,7 +154,7 @@ export async function blobSourceSuite(
     await t.test('bytes outside the runs of data are zeros', async (each) => {
       const { source } = await make(each);
       if (!source.dataRuns) {
-        each.pass('the source has no holes');
+        each.pass('a source without `dataRuns` has no holes', { skip: true });
         return;
       }
       for (let at = 0; at < SIZE;) {
@@ -175,7 +175,7 @@ export async function blobSourceSuite(
     await t.test('lost bytes are an error until they are back', async (each) => {
       const { source, loss } = await make(each);
       if (!loss) {
-        each.pass('the source cannot lose bytes');
+        each.pass('no bytes of this source can be lost', { skip: true });
         return;
       }
       loss.cut();

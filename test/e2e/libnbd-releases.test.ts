@@ -102,7 +102,7 @@ const folders = (process.env['OVERLAYBD_LIBNBD'] ?? '').split(delimiter).filter(
 await t.test('other releases of libnbd', async (test) => {
   if (folders.length === 0) {
     console.error('libnbd-releases: NOT TESTED: $OVERLAYBD_LIBNBD names no folder');
-    test.pass('', { skip: 'NOT TESTED: $OVERLAYBD_LIBNBD names no folder' });
+    test.pass('each release', { skip: 'NOT TESTED: $OVERLAYBD_LIBNBD names no folder' });
   }
   for (const each of folders) {
     const python = join(each, 'python3');
@@ -115,7 +115,7 @@ await t.test("the system's libnbd", async (test) => {
   const python = '/usr/bin/python3';
   const has = await runTool(python, ['-c', 'import nbd; nbd.NBD().set_request_structured_replies']);
   if (has.code !== 0) {
-    test.pass('', { skip: 'NOT TESTED, not installed: python3-libnbd' });
+    test.pass('its clients', { skip: 'NOT TESTED, not installed: python3-libnbd' });
     return;
   }
   const extended = await runTool(python, [
