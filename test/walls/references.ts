@@ -6,13 +6,17 @@ import { dirname, join, normalize } from 'node:path';
 /** Of all files of the repository, by path from the root. */
 export type Texts = ReadonlyMap<string, string>;
 
-/** A file of the project in a comment, with or without its folder. */
-const FILE = /(?<![\w./@*>-])(?:[\w-]+\/)*[\w.-]+\.(?:ts|cc|md)\b(?!\.\w)/g;
+/** A file of the project in a comment, with or without its folder. A header with another folder is one of the system. */
+const FILE =
+  /(?<![\w./@*>-])(?:(?:[\w-]+\/)*[\w.-]+\.(?:ts|cc|md)|(?:native\/src\/|test\/asan\/)?[\w-]+\.h)\b(?!\.\w)/g;
 const SECTION = /"([^"]+)" in (docs\/[\w-]+\.md)|(docs\/[\w-]+\.md)[,:]? (?:section )?"([^"]+)"/g;
 const NUMBERED = /\b(?:facts?|sections?) \d+/gi;
 const LINK = /\]\(([^)\s]+)\)/g;
 /** In inline code of a document: a path from the root. */
-const CODE_PATH = /`((?:daemon|native|test|docs|systemd)\/[\w./-]*)`/g;
+const CODE_PATH = /`((?:daemon|native|test|docs|systemd|\.ci)\/[\w./-]*)`/g;
+/** Comments, by what they begin with: lines of their own, and those after code. */
+const SLASHES = [/^\s*(?:\/\/|\/?\*+)(.*)$/, /\s(?:\/\/|\/\*+) (.*)$/];
+const HASH = [/^\s*#+(.*)$/, /\s# (.*)$/];
 /** A document about the past, which may name removed files. */
 const HISTORY = 'CHANGELOG.md';
 
@@ -22,15 +26,17 @@ export function checkReferences(texts: Texts): string[] {
   for (const [path, text] of texts) {
     if (path.endsWith('.md')) problems.push(...checkDocument(path, text, texts));
     else if (/^(?:daemon|native|test)\/.*\.(?:ts|cc|h)$/.test(path)) {
-      problems.push(...checkComments(path, text, texts));
+      problems.push(...checkComments(path, commentsOf(text), texts));
+    } else if (/^(?:systemd|\.ci)\//.test(path)) {
+      problems.push(...checkComments(path, commentsOf(text, HASH), texts));
     }
   }
   return problems;
 }
 
-function checkComments(path: string, text: string, texts: Texts): string[] {
+function checkComments(path: string, comments: readonly Line[], texts: Texts): string[] {
   const problems: string[] = [];
-  for (const { line, text: comment } of commentsOf(text)) {
+  for (const { line, text: comment } of comments) {
     const at = `${path}:${line}`;
     for (const [file] of comment.matchAll(FILE)) {
       if (!isThere(file, texts)) problems.push(`${at}: there is no ${file}`);
@@ -98,11 +104,11 @@ interface Line {
 }
 
 /** Comments; the lines of one comment are one text, because a reference may be wrapped. */
-function commentsOf(text: string): Line[] {
+function commentsOf(text: string, marks: readonly RegExp[] = SLASHES): Line[] {
   const found: { line: number; text: string }[] = [];
   let last = -1;
   for (const [i, line] of text.split('\n').entries()) {
-    const match = /^\s*(?:\/\/|\/?\*+)(.*)$/.exec(line) ?? /\s(?:\/\/|\/\*+) (.*)$/.exec(line);
+    const match = marks.map((mark) => mark.exec(line)).find(Boolean);
     if (!match) continue;
     const words = (match[1] ?? '').trim();
     const before = found.at(-1);

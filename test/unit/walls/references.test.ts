@@ -11,6 +11,7 @@ function check(path: string, text: string): string[] {
       ['docs/formats.md', FORMATS],
       ['daemon/zfile/reader.ts', ''],
       ['test/asan/run', ''],
+      ['native/src/loop-spin.h', ''],
       [path, text],
     ]),
   );
@@ -23,6 +24,7 @@ await test('comments with valid references are allowed', (t) => {
     ' * docs/formats.md, "Checksums"',
     "import { x } from './nowhere.ts'; // no comment: '../gone.ts'".replace(/\/\/.*/, ''),
     'const path = "docs/gone.md"; // of libnbd.so.0',
+    '// loop-spin.h, native/src/loop-spin.h, linux/nbd.h, <linux/fs.h>',
     '// *.test.ts, <thing>-binding.cc, https://example.com/x.md',
   ]) {
     t.same(check('daemon/nbd/x.ts', text), [], text);
@@ -35,6 +37,8 @@ await test('comments with broken references are refused', (t) => {
     ['// See gone.ts.', /:1: there is no gone\.ts$/],
     [['const a = 1;', '// see zfile/gone.ts'].join(' '), /there is no zfile\/gone\.ts/],
     ['// Tested by test/e2e/gone.test.ts.', /there is no test\/e2e\/gone\.test\.ts/],
+    ['// gone.h, linux/gone.h', /there is no gone\.h/],
+    ['// native/src/gone.h', /there is no native\/src\/gone\.h/],
     ['/** docs/gone.md */', /there is no docs\/gone\.md/],
     ['\n/**\n * "Gone" in\n * docs/formats.md\n */', /:2: docs\/formats\.md has no section "Gone"/],
     ['// docs/formats.md, "not a heading"', /has no section "not a heading"/],
@@ -48,6 +52,16 @@ await test('comments with broken references are refused', (t) => {
       t.equal(problems.length, 1, text);
     }
   }
+  t.end();
+});
+
+await test('comments of scripts and units are checked', (t) => {
+  for (const path of ['.ci/run', 'systemd/x.service']) {
+    t.same(check(path, '# zfile/reader.ts\nrun gone.ts # "Checksums" in docs/formats.md'), []);
+    t.match(check(path, '# see gone.ts'), [/:1: there is no gone\.ts/]);
+    t.match(check(path, 'x\nrun # see docs/gone.md'), [/:2: there is no docs\/gone\.md/]);
+  }
+  t.match(check('docs/x.md', '`.ci/gone`'), [/there is no \.ci\/gone/]);
   t.end();
 });
 
