@@ -219,7 +219,7 @@ export class Connection {
     const turn = serving.turn(this.#phases.current.ends);
     if (turn === 'goes on') return;
     if (turn === 'at rest') {
-      this.#giveAway(serving);
+      this.#offerSocket(serving);
       return;
     }
     if (this.#phases.is('serving')) this.#phases.enter('finishing');
@@ -229,7 +229,7 @@ export class Connection {
   }
 
   /** Offers the connection to another process. */
-  #giveAway(serving: Serving): void {
+  #offerSocket(serving: Serving): void {
     const { plain } = this.#line;
     if (!plain) throw new TypeError('an offer of a connection that cannot move');
     const resumed = serving.offered();
