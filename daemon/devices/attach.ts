@@ -147,8 +147,7 @@ export class DeviceAttacher {
     const { records, sysfs } = this.#parts.environment;
     const connected = sysfs.device(device.record.index);
     if (!connected || connected.backend !== null || connected.pid === null) return;
-    device.record = { ...device.record, kernelPid: connected.pid, boot: bootId() };
-    records.write(device.record);
+    records.write(device.change({ kernelPid: connected.pid, boot: bootId() }));
   }
 
   /**

@@ -30,23 +30,80 @@ export function isServed(device: Device): device is ServedDevice {
 }
 
 export class Device {
-  record: DeviceRecord;
+  #record: DeviceRecord;
   #image: HeldImage | null;
-  /** Ids of the connections that reactors serve. */
-  readonly connections = new Set<number>();
-  /** Whether it is being detached or is detached: the daemon does not replace its connections. */
-  leaving = false;
-  reconnects = 0;
+  readonly #connections = new Set<number>();
+  #leaving = false;
+  #reconnects = 0;
   /** When its last connection ended, in milliseconds of monotonicMs; null while it has one. */
-  aloneSince: number | null = null;
-  /** Called when its last connection has ended. */
-  idle: (() => void) | null = null;
+  #aloneSince: number | null = null;
+  #idle: (() => void) | null = null;
   readonly #ended: Totals = { requests: 0, errors: 0, bytesSent: 0 };
 
   /** @param image null: the device is lost */
   constructor(record: DeviceRecord, image: HeldImage | null) {
-    this.record = record;
+    this.#record = record;
     this.#image = image;
+  }
+
+  get record(): DeviceRecord {
+    return this.#record;
+  }
+
+  /** Also to be written to the state folder. */
+  change(settings: Partial<DeviceRecord>): DeviceRecord {
+    this.#record = { ...this.#record, ...settings };
+    return this.#record;
+  }
+
+  /** Ids of the connections that reactors serve. */
+  get connections(): ReadonlySet<number> {
+    return this.#connections;
+  }
+
+  /** Whether it is being detached or is detached: the daemon does not replace its connections. */
+  get leaving(): boolean {
+    return this.#leaving;
+  }
+
+  leave(): void {
+    this.#leaving = true;
+  }
+
+  /** It could not be detached. */
+  stay(): void {
+    this.#leaving = false;
+  }
+
+  /** A reactor serves a connection. */
+  connected(id: number): void {
+    this.#connections.add(id);
+    this.#aloneSince = null;
+  }
+
+  /** @param summary the counters of the connection, if they are known */
+  disconnected(id: number, summary: Totals | null): void {
+    this.offered(id, summary);
+    if (this.#connections.size > 0) return;
+    this.#aloneSince ??= monotonicMs();
+    this.#idle?.();
+  }
+
+  /** Another process serves the connection. */
+  offered(id: number, summary: Totals | null): void {
+    this.#connections.delete(id);
+    if (summary) add(this.#ended, summary);
+  }
+
+  /** The kernel has new connections in place of those that ended. */
+  reconnected(): void {
+    this.#reconnects++;
+  }
+
+  /** Calls `idle` when it has no connection, maybe at once. */
+  whenIdle(idle: () => void): void {
+    if (this.#connections.size === 0) idle();
+    else this.#idle = idle;
   }
 
   get image(): HeldImage | null {
@@ -56,58 +113,53 @@ export class Device {
   /** Ends the state `lost`. The device has no connections yet. */
   serve(image: HeldImage): void {
     this.#image = image;
-    this.aloneSince = monotonicMs();
+    this.#aloneSince = monotonicMs();
   }
 
   get path(): string {
-    return devicePath(this.record.index);
+    return devicePath(this.#record.index);
   }
 
   /** The kernel, as the client of the device's connections. */
   get peer(): Peer {
-    const text = `${this.path} ${this.record.id}`;
-    return { kind: 'device', group: text, uid: null, device: this.record.id, text };
+    const text = `${this.path} ${this.#record.id}`;
+    return { kind: 'device', group: text, uid: null, device: this.#record.id, text };
   }
 
   get missing(): number {
-    return this.record.connections - this.connections.size;
+    return this.#record.connections - this.#connections.size;
   }
 
   get state(): DeviceState {
     if (this.#image === null) return 'failed';
-    if (this.connections.size > 0) return 'connected';
-    const waited = monotonicMs() - (this.aloneSince ?? monotonicMs());
-    return waited > this.record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
-  }
-
-  /** Adds the counters of an ended connection. */
-  ended(summary: Totals | null): void {
-    if (summary) add(this.#ended, summary);
+    if (this.#connections.size > 0) return 'connected';
+    const waited = monotonicMs() - (this.#aloneSince ?? monotonicMs());
+    return waited > this.#record.deadConnTimeoutSeconds * 1000 ? 'failed' : 'waiting';
   }
 
   /** The counters of ended connections, for a successor. */
   get counters(): DeviceCounters {
-    return { id: this.record.id, ...this.#ended, reconnects: this.reconnects };
+    return { id: this.#record.id, ...this.#ended, reconnects: this.#reconnects };
   }
 
   /** Adds the counters of the predecessor. */
   takeCounters(counters: DeviceCounters): void {
     add(this.#ended, counters);
-    this.reconnects += counters.reconnects;
+    this.#reconnects += counters.reconnects;
   }
 
   status(open: ReadonlyMap<number, ConnectionCounts>): DeviceStatus {
     const totals = { ...this.#ended };
-    for (const id of this.connections) {
+    for (const id of this.#connections) {
       const counts = open.get(id);
       if (counts) add(totals, counts);
     }
     return {
-      ...describe(this.record),
+      ...describe(this.#record),
       state: this.state,
-      image: this.#image?.name ?? describeBlobs(this.record.image),
-      liveConnections: this.connections.size,
-      reconnects: this.reconnects,
+      image: this.#image?.name ?? describeBlobs(this.#record.image),
+      liveConnections: this.#connections.size,
+      reconnects: this.#reconnects,
       ...totals,
     };
   }

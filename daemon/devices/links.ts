@@ -12,7 +12,6 @@ import type { DeviceEnvironment } from './environment.js';
 import { ownerOf, type DeviceRecord } from './record.js';
 import { LASTING_MS, RepairPolicy } from './repair-policy.js';
 import { UnreadReplies } from './unread-replies.js';
-import { monotonicMs } from '../lib/clock.js';
 
 /** What the links need of the daemon. */
 type LinkEnvironment = Pick<DeviceEnvironment, 'reactors' | 'driver' | 'sysfs' | 'log'>;
@@ -101,17 +100,11 @@ export class DeviceLinks {
       exports: [],
       resume: { ...transmission, export: device.image.key, size: device.record.size },
       closed: (summary) => {
-        device.connections.delete(id);
-        device.ended(summary);
-        if (device.connections.size === 0) {
-          device.aloneSince ??= monotonicMs();
-          device.idle?.();
-        }
+        device.disconnected(id, summary);
         if (!device.leaving) this.repairSoon(device);
       },
     });
-    device.connections.add(id);
-    device.aloneSince = null;
+    device.connected(id);
   }
 
   repairSoon(device: ServedDevice): void {
@@ -195,7 +188,7 @@ export class DeviceLinks {
     } finally {
       for (const fd of kernelEnds) descriptors.close(fd);
     }
-    device.reconnects++;
+    device.reconnected();
     this.#repaired(device);
     this.#unread.watch(device);
     const count = kernelEnds.length;

@@ -82,15 +82,14 @@ export class DeviceManager {
     if (request.onClose && isServed(device)) {
       await this.#environment.driver.disconnectOnClose(record.index, ownerOf(record));
       // The kernel then ends the connections with NBD_CMD_DISC, and the repair finds that the device is gone.
-      device.record = { ...record, onClose: true };
-      this.#environment.records.write(device.record);
+      this.#environment.records.write(device.change({ onClose: true }));
       return;
     }
-    device.leaving = true;
+    device.leave();
     try {
       await disconnect(record, request.force === true, this.#environment);
     } catch (error) {
-      device.leaving = false;
+      device.stay();
       // Before the answer, so that a client that tries again at once does not delay the repair each time.
       if (isServed(device)) await this.#links.repairAll([device], REPAIR_MS);
       throw error;
@@ -113,8 +112,7 @@ export class DeviceManager {
   /** Call this when a connection has moved to the successor. Its counters stay with the device. */
   offered({ info, connection: { id, counts } }: Offer): void {
     const device = this.#table.servedById(info.peer.device ?? '');
-    device?.connections.delete(id);
-    device?.ended(counts);
+    device?.offered(id, counts);
   }
 
   /** The counters for a successor. */

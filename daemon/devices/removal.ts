@@ -22,12 +22,10 @@ export class DeviceRemoval {
   /** Forgets a device that is gone, and closes its image. */
   forget(device: Device, why: string): void {
     if (!this.drop(device)) return;
-    const { connections, image } = device;
+    const { image } = device;
     if (image) {
       // Reactors may still read the image until they see that the kernel has closed the connections.
-      const release = (): void => this.#environment.images.release(image);
-      if (connections.size === 0) release();
-      else device.idle = release;
+      device.whenIdle(() => this.#environment.images.release(image));
     }
     this.#environment.log.log('info', `${device.path}: ${why}`, { device: device.path });
     const left = image ? this.#table.served.length : this.#table.size;
@@ -36,7 +34,7 @@ export class DeviceRemoval {
 
   /** Keeps the image open. @returns false if the device was dropped already */
   drop(device: Device): boolean {
-    device.leaving = true;
+    device.leave();
     if (!this.#table.delete(device)) return false;
     this.#links.forget(device);
     this.#environment.records.remove(device.record.id);
