@@ -1,24 +1,27 @@
 // Every file of daemon/ has a test of the same name below test/unit, or below test/component if the test starts
-// processes or threads; or the file is listed in unmirrored.json with the test that covers it, or as constants. A reason may follow the test after a colon. The list is right in both
-// directions. Types need no test.
+// processes or threads; or the file is listed in unmirrored.json with the test that covers it and, after a colon, the
+// reason, or as constants. The list is right in both directions. Types need no test.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** For a file without code to test, in place of a test. */
+/** For a file without functions, instead of a test. */
 const CONSTANTS = 'constants';
+/** One that a module exports. Constants may be computed by others. */
+const FUNCTION =
+  /^export (?:async )?function\b|^export const \w+ = (?:async )?(?:\([^()]*\)|\w+) =>/m;
 
 /**
  * @param files the files of daemon/, as "daemon/nbd/limits.ts"
- * @param listed by file: the test that covers it and a reason, or "constants"
- * @param hasCode whether a file compiles to more than types
+ * @param listed by file: the test that covers it and the reason, or "constants"
+ * @param codeOf what a file compiles to, without comments; "" if it has types only
  * @param exists whether there is a file of this name
  * @returns what is wrong, a line each
  */
 export function checkMirrors(
   files: readonly string[],
   listed: Readonly<Record<string, string>>,
-  hasCode: (file: string) => boolean,
+  codeOf: (file: string) => string,
   exists: (file: string) => boolean,
 ): string[] {
   const problems: string[] = [];
@@ -28,16 +31,22 @@ export function checkMirrors(
     const isListed = Object.hasOwn(listed, file);
     if (test !== undefined && isListed)
       problems.push(`${file}: has ${test}: remove it from the list`);
-    else if (test === undefined && !isListed && hasCode(file))
+    else if (test === undefined && !isListed && codeOf(file) !== '')
       problems.push(
         `${file}: no ${tests.join(', no ')}: write it, or list the file in unmirrored.json`,
       );
   }
   for (const [file, entry] of Object.entries(listed)) {
-    const [test = ''] = entry.split(': ', 1);
+    const [test = '', reason = ''] = entry.split(': ', 2);
     if (!files.includes(file)) problems.push(`unmirrored.json: ${file}: no such file`);
-    if (test !== CONSTANTS && !exists(test))
-      problems.push(`unmirrored.json: ${file}: no such test: ${test}`);
+    else if (test === CONSTANTS) {
+      if (FUNCTION.test(codeOf(file)))
+        problems.push(`unmirrored.json: ${file}: it has functions, which need a test`);
+    } else if (!exists(test)) problems.push(`unmirrored.json: ${file}: no such test: ${test}`);
+    else if (reason === '')
+      problems.push(
+        `unmirrored.json: ${file}: no reason after ${test}: why has it no test of its own?`,
+      );
   }
   return problems;
 }
@@ -45,11 +54,12 @@ export function checkMirrors(
 /** @param root of the project, built */
 export function findMissingMirrors(root: string, files: readonly string[]): string[] {
   const list = JSON.parse(readFileSync(join(root, 'test/walls/unmirrored.json'), 'utf8'));
-  const hasCode = (file: string): boolean => {
+  const codeOf = (file: string): string => {
     const compiled = readFileSync(join(root, 'out', file.replace(/\.ts$/, '.js')), 'utf8');
-    return compiled.split('\n').some((line) => !/^\s*($|\/\/|\/\*|\*)|^export \{\};$/.test(line));
+    const lines = compiled.split('\n');
+    return lines.filter((line) => !/^\s*($|\/\/|\/\*|\*)|^export \{\};$/.test(line)).join('\n');
   };
-  return checkMirrors(files, list, hasCode, (file) => existsSync(join(root, file)));
+  return checkMirrors(files, list, codeOf, (file) => existsSync(join(root, file)));
 }
 
 /** @param file as "daemon/nbd/limits.ts". @returns the names of its tests; one of them is enough */

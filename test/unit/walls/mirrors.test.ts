@@ -5,23 +5,26 @@ import { checkMirrors } from '../../walls/mirrors.js';
 const FILES = ['daemon/nbd/limits.ts', 'daemon/nbd/outbox.ts'];
 const OUTBOX = 'test/unit/nbd/outbox.test.ts';
 
-const check = (listed: Record<string, string>, tests: readonly string[], hasCode = true) =>
+const check = (
+  listed: Record<string, string>,
+  tests: readonly string[],
+  code = 'export const A = [1].map((n) => n);',
+) =>
   checkMirrors(
     FILES,
     listed,
-    () => hasCode,
+    () => code,
     (file) => tests.includes(file),
   );
 
 await test('a file has a test of the same name, or a place in the list', (t) => {
   t.same(check({ 'daemon/nbd/limits.ts': 'constants' }, [OUTBOX]), []);
-  t.same(check({ 'daemon/nbd/limits.ts': 'test/e2e/x.ts' }, [OUTBOX, 'test/e2e/x.ts']), []);
   const withReason = { 'daemon/nbd/limits.ts': 'test/e2e/x.ts: it needs a daemon' };
-  t.same(check(withReason, [OUTBOX, 'test/e2e/x.ts']), [], 'a reason may follow the test');
+  t.same(check(withReason, [OUTBOX, 'test/e2e/x.ts']), [], 'a reason follows the test');
   t.match(check(withReason, [OUTBOX]), [/no such test: test\/e2e\/x\.ts$/]);
   const component = OUTBOX.replace('unit', 'component');
   t.same(check({ 'daemon/nbd/limits.ts': 'constants' }, [component]), [], 'below either folder');
-  t.same(check({}, [OUTBOX], false), [], 'types need none');
+  t.same(check({}, [OUTBOX], ''), [], 'types need none');
   t.end();
 });
 
@@ -34,6 +37,15 @@ await test('every violation of the rule is reported', (t) => {
   t.match(check({ ...limits, 'daemon/gone.ts': 'constants' }, [OUTBOX]), [
     /gone\.ts: no such file/,
   ]);
-  t.match(check({ 'daemon/nbd/limits.ts': 'test/e2e/x.ts' }, [OUTBOX]), [/no such test/]);
+  const bare = { 'daemon/nbd/limits.ts': 'test/e2e/x.ts' };
+  t.match(check(bare, [OUTBOX]), [/no such test/]);
+  t.match(check(bare, [OUTBOX, 'test/e2e/x.ts']), [/no reason after test\/e2e\/x\.ts/]);
+  for (const code of [
+    'export function f(n) {',
+    'export const isF = (type) => F.test(type);',
+    'export const f = async n => n;',
+  ]) {
+    t.match(check(limits, [OUTBOX], code), [/limits\.ts: it has functions/], code);
+  }
   t.end();
 });
