@@ -227,6 +227,12 @@ const FILE_FORMATS: readonly Content[] = [
   zstdFiles,
 ];
 
+/**
+ * Formats that have a list of files beside an archive. What has one of them is an archive, too: if nothing verifies the list, the
+ * archive is read, which can be verified as a whole.
+ */
+const LISTED_FORMATS: readonly Content[] = [estargz, chunked, tarfs];
+
 /** The format that something beside the blob says, whatever it looks like; null: nothing says it. */
 function namedFormat({ ztoc, bootstrapDigest }: ContentRules): Content | null {
   if (ztoc) return soci;
@@ -245,6 +251,8 @@ export function fileFormatOf(
   tail: Buffer,
   source: BlobSource,
 ): Content | null {
-  const fits = (format: Content): boolean => format.probe(head, tail, source);
+  const isUnverified = rules.needsToc && rules.toc === null;
+  const fits = (format: Content): boolean =>
+    !(isUnverified && LISTED_FORMATS.includes(format)) && format.probe(head, tail, source);
   return namedFormat(rules) ?? FILE_FORMATS.find(fits) ?? null;
 }

@@ -100,7 +100,10 @@ export interface ContentRules {
   readonly mayBeUpper: boolean;
   /** The digests that its table of contents must have, if its format has one; null: nothing says them. */
   readonly toc: TocDigests | null;
-  /** Whether a table of contents that nothing verifies is refused: it comes from a registry or a layout. */
+  /**
+   * Whether it is opened by a table of contents or an index only if that is verified: it comes from a registry or a layout. If
+   * nothing verifies it, it is read as the archive that it also is.
+   */
   readonly needsToc: boolean;
   /** The blob with the table of contents, if it is not in the layer. */
   readonly tocSource: BlobSource | null;

@@ -20,6 +20,7 @@ import type { ContentSource, FoundSources, SourceOptions } from './content-sourc
 import type { ImageBlobs } from './image-blobs.js';
 import type { ImagePlan } from './plan.js';
 import { loadAround } from './reader-factory.js';
+import { cachedOf } from './spec.js';
 import type { OpenedTarget, TargetRefs } from './target.js';
 
 export interface OpenedLayer {
@@ -137,13 +138,14 @@ export async function openLower(
   const targetRefs = targets?.get(keyOfRef(ref));
   const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
   const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
+  const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
     (await (await files.openPlain(of)).content(effort)).source;
   const rules: ContentRules = {
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
-    needsToc: tocs !== null && !insecureToc,
+    needsToc: !insecureToc && (tocs !== null || digests !== null || cachedOf(inner.spec) !== null),
     tocSource: tocBlob && (await plainSource(tocBlob)),
     objects: objects ?? null,
     dataBlobs: dataBlobs?.folder ?? null,
@@ -153,7 +155,7 @@ export async function openLower(
       digest: ztoc.digest,
       prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
     },
-    digests: plan.digests?.get(keyOfRef(ref)) ?? null,
+    digests,
     recordKey: async (ofSmall) => (await import('./layer-record.js')).recordKeyOf(blob, ofSmall),
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };

@@ -116,8 +116,8 @@ const WRONG: [what: string, layers: FilesLayer[], message: RegExp][] = [
     /table of contents at byte \d+: expected the digest sha256:0{64}, got sha256:/,
   ],
   [
-    'no digest',
-    layersWith({}),
+    'the digest of another kind of table',
+    layersWith({ [MANIFEST_CHECKSUM]: chunked.digest }),
     /a table of contents whose digest the manifest does not have, so that nothing in it can be verified/,
   ],
   [

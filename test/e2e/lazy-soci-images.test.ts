@@ -14,6 +14,7 @@ import { ImageLayout } from '../support/registry/image-layout.js';
 import { FaultFront } from '../support/registry/fault-front.js';
 import { OCI, type Descriptor } from '../support/registry/media-types.js';
 import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
+import { estargz } from '../support/two-layers.js';
 import { writeUstar } from '../support/ustar.js';
 import { writeZtoc } from '../support/ztoc-writer.js';
 
@@ -44,6 +45,8 @@ interface Wrong {
   named?: 'a manifest' | 'no digest';
   /** Nothing leads from the image to its index. */
   isHidden?: boolean;
+  /** In place of the layer without a ztoc. */
+  plain?: Buffer;
 }
 
 /** Pushes the image with an index of this version. @returns the index */
@@ -57,7 +60,7 @@ async function push(
   const ztocs: Descriptor[] = [];
   for (const { bytes, mediaType, ztoc } of [
     { bytes: lower.layer, mediaType: OCI.gzipLayer, ztoc: lower.ztoc },
-    { bytes: small, mediaType: OCI.gzipLayer, ztoc: null },
+    { bytes: wrong.plain ?? small, mediaType: OCI.gzipLayer, ztoc: null },
     { bytes: upper.layer, mediaType: OCI.layer, ztoc: upper.ztoc },
   ]) {
     await place.putBytes(bytes);
@@ -196,6 +199,22 @@ for (const version of [1, 2] as const) {
     test.same(front.log.violations(), []);
   });
 }
+
+await t.test('a layer of eStargz without a ztoc is read as an archive', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  await push(layout, 'app', 2, { plain: estargz.blob });
+  const name = `oci:${layout.folder}:app`;
+  const inspected = await runDaemon(['inspect', name]);
+  test.match(inspected.stdout, /files \(SOCI, [^]*files \(tar\.gz\)/, inspected.stderr);
+  const layer = layout.blob(describe('', estargz.blob).digest)?.path as string;
+  const other = Buffer.from(estargz.blob);
+  // The modification time in the header of the first gzip member.
+  other.writeUInt8(1, 4);
+  await writeFile(layer, other);
+  const { code, stderr } = await runDaemon(['ls', name]);
+  test.equal(code, 1);
+  test.match(stderr, /bytes have the digest sha256:\w+, and not sha256:/);
+});
 
 await t.test('--soci-index names it: by its digest or as a file', async (test) => {
   const { front, layout } = await remoteImage(test);

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { compress } from 'zstd-napi';
 import type { EstargzFooter } from '../../daemon/estargz/footer.js';
 import type { ChunkedFooter } from '../../daemon/estargz/chunked-footer.js';
-import { writeUstar } from './ustar.js';
+import { writeUstar, type TarFile } from './ustar.js';
 
 export function estargzFooter(kind: EstargzFooter['kind'], offset: number): Buffer {
   const digits = offset.toString(16).padStart(16, '0');
@@ -45,6 +45,8 @@ export interface WriteOptions {
   form: 'eStargz' | 'stargz' | 'zstd:chunked old' | 'zstd:chunked';
   /** Plain bytes of a piece at most. */
   pieceSize?: number;
+  /** Puts the headers of a real archive between the pieces: the blob is a tar.gz or tar.zst, too. */
+  isArchive?: boolean;
   /** Changes the table before it is written. */
   change?: (toc: { entries: Record<string, unknown>[] }) => unknown;
 }
@@ -59,13 +61,14 @@ export interface WrittenBlob {
 const HEADER = Buffer.alloc(512, 'header');
 
 export function writeEstargz(files: readonly TocFile[], options: WriteOptions): WrittenBlob {
-  const { form, pieceSize = 1 << 20, change = (toc) => toc } = options;
+  const { form, pieceSize = 1 << 20, isArchive = false, change = (toc) => toc } = options;
   const isZstd = form.startsWith('zstd');
   const stored = isZstd ? compress : (bytes: Buffer) => gzipSync(bytes);
-  const parts: Buffer[] = [stored(HEADER)];
+  const begin = isArchive ? headersFrom(files, 0) : HEADER;
+  const parts: Buffer[] = [stored(begin)];
   let at = parts[0]?.length ?? 0;
   const entries: Record<string, unknown>[] = [];
-  for (const { entry, bytes } of files) {
+  for (const [i, { entry, bytes }] of files.entries()) {
     if (!bytes || bytes.length === 0) {
       entries.push(entry);
       continue;
@@ -81,10 +84,14 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
         ...(rest > pieceSize && { chunkSize: pieceSize }),
         chunkDigest: sha256(piece),
       });
+      const isLast = rest <= pieceSize;
+      const padding = Buffer.alloc(isLast ? -bytes.length & 511 : 0);
+      const header = isLast ? headersFrom(files, i + 1) : Buffer.alloc(0);
+      const after = isArchive ? Buffer.concat([padding, header]) : HEADER;
       const part =
         form === 'zstd:chunked'
-          ? Buffer.concat([compress(piece), compress(HEADER)])
-          : stored(Buffer.concat([piece, HEADER]));
+          ? Buffer.concat([compress(piece), compress(after)])
+          : stored(Buffer.concat([piece, after]));
       parts.push(part);
       at += part.length;
     }
@@ -95,6 +102,12 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
     const footer = estargzFooter(form === 'stargz' ? 'stargz' : 'eStargz', at);
     return { blob: Buffer.concat([...parts, toc, footer]), digest: sha256(json) };
   }
+  if (isArchive) {
+    // In gzip, the archive of the table ends all.
+    const end = compress(Buffer.alloc(1024));
+    parts.push(end);
+    at += end.length;
+  }
   const manifest = compress(json);
   const skippable = Buffer.alloc(8);
   skippable.write('502a4d18', 0, 'hex');
@@ -102,6 +115,30 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
   const place = { offset: at + 8, compressed: manifest.length, uncompressed: json.length };
   const footer = chunkedFooter(form === 'zstd:chunked' ? 'new' : 'old', place);
   return { blob: Buffer.concat([...parts, skippable, manifest, footer]), digest: sha256(manifest) };
+}
+
+const TYPES: Readonly<Record<string, TarFile['type']>> = {
+  reg: '0',
+  hardlink: '1',
+  symlink: '2',
+  dir: '5',
+};
+
+/** The headers from one file to the next one that has bytes. */
+function headersFrom(files: readonly TocFile[], first: number): Buffer {
+  const next = files.findIndex(({ bytes }, i) => i >= first && bytes && bytes.length > 0);
+  const run = files.slice(first, next === -1 ? files.length : next + 1);
+  const headers = run.map(({ entry: { name, type, linkName, mode }, bytes }) => {
+    const file: TarFile = {
+      name: String(name),
+      type: TYPES[String(type)] ?? '0',
+      ...(typeof linkName === 'string' && { link: linkName }),
+      ...(typeof mode === 'number' && { mode }),
+      ...(bytes && { bytes }),
+    };
+    return writeUstar([file]).subarray(0, 512);
+  });
+  return Buffer.concat(headers);
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -15,5 +15,13 @@ const upper: TocFile[] = [
   { entry: { name: 'hard', type: 'hardlink', linkName: 'words' } },
 ];
 
-export const estargz = writeEstargz(lower, { form: 'eStargz', pieceSize: 1 << 20 });
-export const chunked = writeEstargz(upper, { form: 'zstd:chunked', pieceSize: 30_000 });
+export const estargz = writeEstargz(lower, {
+  form: 'eStargz',
+  pieceSize: 1 << 20,
+  isArchive: true,
+});
+export const chunked = writeEstargz(upper, {
+  form: 'zstd:chunked',
+  pieceSize: 30_000,
+  isArchive: true,
+});

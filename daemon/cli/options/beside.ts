@@ -48,7 +48,8 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('insecure-toc', {
-      describe: 'open layers of an image even if nothing verifies their tables of contents',
+      describe:
+        'open layers of an image by their tables of contents even if nothing verifies these',
       type: 'boolean',
     })
     .option('objects', {
