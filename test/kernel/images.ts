@@ -83,7 +83,7 @@ export async function makeImages(folder: string): Promise<Images> {
   writeFileSync(join(folder, 'tree.sha256'), tree.list);
   const images: Images = {
     config: join(folder, 'daemon.json'),
-    flat: { size: 12 * MIB, sha256: '' },
+    flat: { size: 6 * MIB, sha256: '' },
     nopad: null,
     fio: null,
     fileSystems: [],
