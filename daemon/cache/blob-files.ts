@@ -60,7 +60,10 @@ export async function openBlobFiles(
   report: ForeignReport = () => undefined,
 ): Promise<BlobFiles> {
   const digits = sha256Digits(blob.digest);
-  if (digits === null) throw new OverlaybdError('UNSUPPORTED', `${blob.digest}: not sha256`);
+  if (digits === null)
+    throw new OverlaybdError('UNSUPPORTED', `${blob.digest}: not sha256`, {
+      facts: { digest: blob.digest },
+    });
   return lock.hold(digits, async () => {
     await makeFolder(folder.shelf(digits));
     return (
@@ -132,6 +135,7 @@ async function openComplete(
       throw new OverlaybdError(
         'BAD_FORMAT',
         `sha256:${digits}: a manifest says ${size} bytes, and it has ${data.size}`,
+        { facts: { digest: `sha256:${digits}`, expected: `${size}`, got: data.size } },
       );
     }
     await removeFiles([data.path]);

@@ -79,7 +79,9 @@ export async function removeFromCache(
   const found = (await scanBlobs(folder)).filter((blob) => blob.digits === digits);
   const records = (await scanRecords(folder)).filter((record) => record.digits === digits);
   if (found.length === 0 && records.length === 0) {
-    throw new OverlaybdError('NOT_FOUND', `${folder.path}: ${digest} is not in the cache`);
+    throw new OverlaybdError('NOT_FOUND', `${folder.path}: ${digest} is not in the cache`, {
+      facts: { digest },
+    });
   }
   for (const blob of found) {
     // oxlint-disable-next-line no-await-in-loop
@@ -87,6 +89,7 @@ export async function removeFromCache(
     throw new OverlaybdError(
       'BUSY',
       `${digest}: a process has it open; remove or detach the exports that use it first`,
+      { facts: { digest } },
     );
   }
   for (const record of records) {

@@ -5,7 +5,7 @@ import type { CachedSpec } from '../blob/cached-source.js';
 import { ChunkDigests } from '../blob/chunk-digests.js';
 import { MAP_HITS, MAP_MISSES, MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, type ErrorFacts } from '../errors.js';
 import { FetchBlob } from './fetch-blob.js';
 import { MAX_OPEN_BLOBS } from './limits.js';
 import { Refetched } from './refetched.js';
@@ -98,11 +98,15 @@ export class Blobs {
   async open(connection: number, ref: RegistryRef): Promise<OpenBlob> {
     if (ref.size > MAX_BLOB_BYTES) {
       const what = `${ref.size} bytes by its descriptor, at most ${MAX_BLOB_BYTES}`;
-      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
+      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`, {
+        facts: factsOfBlob(ref),
+      });
     }
     if (!this.#byName.has(nameOf(ref)) && this.#byName.size >= MAX_OPEN_BLOBS) {
       const what = `${MAX_OPEN_BLOBS} blobs are open already; remove exports, or start another daemon`;
-      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`);
+      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`, {
+        facts: factsOfBlob(ref),
+      });
     }
     const blob = await this.#openOnce(ref);
     blob.alsoAt(ref);
@@ -159,4 +163,8 @@ export class Blobs {
 /** With the size: a manifest that is wrong about it must do no harm to those that are right. */
 function nameOf({ digest, size }: RegistryRef): string {
   return `${digest} ${size}`;
+}
+
+function factsOfBlob(ref: RegistryRef): ErrorFacts {
+  return { blob: describeRef(ref), digest: ref.digest };
 }

@@ -284,7 +284,9 @@ function checkRange(blob: OpenBlob, first: number, last: number): void {
   const areNumbers = Number.isSafeInteger(first) && Number.isSafeInteger(last);
   if (areNumbers && isRange(blob, first, last)) return;
   const what = `chunks ${first} to ${last} of ${blob.chunks}`;
-  throw new OverlaybdError('IO', `${blob.cached.spec.name}: there are no ${what}`);
+  throw new OverlaybdError('IO', `${blob.cached.spec.name}: there are no ${what}`, {
+    facts: { blob: blob.cached.spec.name },
+  });
 }
 
 function isRange({ chunks }: OpenBlob, first: number, last: number): boolean {

@@ -108,11 +108,16 @@ export class ImageTable {
     const problem = this.#failed.get(name)?.problem;
     const shown = JSON.stringify(name);
     if (problem) {
-      throw new OverlaybdError(problem.code, `export ${shown} is not served: ${problem.message}`);
+      const facts = { ...problem.facts, export: name };
+      throw new OverlaybdError(problem.code, `export ${shown} is not served: ${problem.message}`, {
+        facts,
+      });
     }
     const known = [...this.#exports.keys()].map((each) => JSON.stringify(each)).join(', ');
     const there = known === '' ? 'is none' : `are ${known}`;
-    throw new OverlaybdError('NOT_FOUND', `there is no export named ${shown}; there ${there}`);
+    throw new OverlaybdError('NOT_FOUND', `there is no export named ${shown}; there ${there}`, {
+      facts: { export: name },
+    });
   }
 
   /**

@@ -28,6 +28,7 @@ export async function findPartition(disk: PartitionedDisk, number: number): Prom
     throw new OverlaybdError(
       'NOT_FOUND',
       `${disk.name}: partition ${number}: the disk has no partition table (neither GPT nor MBR)`,
+      { facts: { blob: disk.name } },
     );
   }
   const partition = table.partitions.find((candidate) => candidate.number === number);
@@ -38,6 +39,7 @@ export async function findPartition(disk: PartitionedDisk, number: number): Prom
     throw new OverlaybdError(
       'NOT_FOUND',
       `${disk.name}: partition ${number}: not in the ${table.kind} partition table: ${there}${notes}`,
+      { facts: { blob: disk.name } },
     );
   }
   if (partition.problem) throw formatError(partition.problem);

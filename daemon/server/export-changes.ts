@@ -99,11 +99,13 @@ export class ExportChanges {
     const { exports, failed } = daemon.images;
     if (added.has(name) || (!exports.has(name) && !failed.has(name))) return;
     const what = 'it is one of the configuration or the command line: change it there';
-    throw new OverlaybdError('BUSY', `export ${JSON.stringify(name)}: ${what}`);
+    throw new OverlaybdError('BUSY', `export ${JSON.stringify(name)}: ${what}`, {
+      facts: { export: name },
+    });
   }
 }
 
 function notFound(name: string): OverlaybdError {
   const message = `there is no export named ${JSON.stringify(name)}; see status`;
-  return new OverlaybdError('NOT_FOUND', message);
+  return new OverlaybdError('NOT_FOUND', message, { facts: { export: name } });
 }

@@ -94,6 +94,7 @@ await test('a blob that is open is not removed', async (t) => {
   await t.rejects(removeFromCache(folder, lock, refOf(WHOLE).digest), {
     code: 'BUSY',
     message: /a process has it open; remove or detach the exports/,
+    facts: { digest: /^sha256:/ },
   });
   t.ok((await listCache(folder)).some(({ isUsed }) => isUsed));
   blob.release();

@@ -186,5 +186,6 @@ await t.test('data that is not a partition table', async (test) => {
   await test.rejects(findPartition(memoryDisk(empty(), 'a.img'), 1), {
     code: 'NOT_FOUND',
     message: 'a.img: partition 1: the disk has no partition table (neither GPT nor MBR)',
+    facts: { blob: 'a.img' },
   });
 });

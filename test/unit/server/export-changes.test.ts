@@ -93,13 +93,17 @@ await test('an export is added, replaced, kept by a reload, and removed', async 
   await changes.add('late', { image: ['/a'] });
   await changes.remove('late');
   t.notOk(added.has('late'));
-  await t.rejects(changes.remove('late'), { code: 'NOT_FOUND' });
+  await t.rejects(changes.remove('late'), { code: 'NOT_FOUND', facts: { export: 'late' } });
   await t.rejects(changes.one('late'), { code: 'NOT_FOUND' });
 });
 
 await test('what is refused changes nothing', async (t) => {
   const { added, attached, changes, served } = await start(t);
-  const own = { code: 'BUSY', message: /"own": it is one of the configuration/ };
+  const own = {
+    code: 'BUSY',
+    message: /"own": it is one of the configuration/,
+    facts: { export: 'own' },
+  };
   await t.rejects(changes.add('own', { image: ['/a'] }), own);
   await t.rejects(changes.remove('own'), own);
   await t.rejects(changes.add('web', { image: ['/bad'] }), { code: 'BAD_FORMAT' });
