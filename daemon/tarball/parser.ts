@@ -95,6 +95,8 @@ class Parser {
   #headers = 0;
   /** Where the next header is. */
   #at = 0;
+  /** Where the contents in front of it end. */
+  #end = 0;
   /** For messages: the path of the file in front of it; null before the first. */
   #last: string | null = null;
 
@@ -120,11 +122,11 @@ class Parser {
     }
   }
 
-  /** @returns null at the end of the archive: two blocks of zeros, or no bytes */
+  /** @returns null at the end of the archive: two blocks of zeros, or no bytes, even if zeros are missing that fill the last block */
   *#header(place: Place): Generator<Wanted, Buffer | null, Given> {
     const { bytes, end } = yield { offset: this.#at, length: TAR_BLOCK };
     if (bytes.length < TAR_BLOCK) {
-      if (end === this.#at) return null;
+      if (end >= this.#end && end <= this.#at) return null;
       throw this.#cut(place, end);
     }
     if (!isZeroBlock(bytes)) return bytes;
@@ -282,6 +284,7 @@ class Parser {
 
   /** Goes on after this many bytes and the zeros that fill their last block. */
   #skip(length: number, place: Place): void {
+    this.#end = this.#at + length;
     this.#at += Math.ceil(length / TAR_BLOCK) * TAR_BLOCK;
     if (Number.isSafeInteger(this.#at + TAR_BLOCK)) return;
     throw badTar(place, 'size', 'an end below byte 2^53', length, 'LIMIT');

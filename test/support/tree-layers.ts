@@ -12,14 +12,19 @@ import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { writeUstar, type TarFile } from './ustar.js';
 
 /** Writes each archive to a file of the test's folder and opens it; bottom first. */
-export async function layersOf(t: Test, ...archives: readonly TarFile[][]): Promise<OpenedLayer[]> {
+export function layersOf(t: Test, ...archives: readonly TarFile[][]): Promise<OpenedLayer[]> {
+  return layersIn(t, ...archives.map(writeUstar));
+}
+
+/** The same, from the bytes of each archive. */
+export async function layersIn(t: Test, ...archives: readonly Buffer[]): Promise<OpenedLayer[]> {
   const readers = new ReaderFactory();
   const pool = new BlobPool(readers);
   const folder = t.testdir();
   const layers: OpenedLayer[] = [];
-  for (const [i, files] of archives.entries()) {
+  for (const [i, bytes] of archives.entries()) {
     const path = join(folder, `layer${i}.tar`);
-    writeFileSync(path, writeUstar(files));
+    writeFileSync(path, bytes);
     const ref = fileRef(path);
     const blob = await pool.open(ref);
     t.teardown(() => blob.release());

@@ -166,6 +166,13 @@ await test('a header of gzip may be long', async (t) => {
   t.match(await contentOf(t, blob), { kind: 'tree', format: 'tar.gz' });
 });
 
+await test('archives in gzip without files', async (t) => {
+  for (const size of [0, 512, 1024, 5120, 1 << 20]) {
+    const content = await contentOf(t, gzipSync(Buffer.alloc(size)));
+    t.match(content, { kind: 'tree', format: 'tar.gz', tree: { count: 0 } }, `${size} bytes`);
+  }
+});
+
 await test('a disk in gzip is refused', async (t) => {
   for (const size of [600, 1 << 20]) {
     await t.rejects(contentOf(t, gzipSync(randomBytes(1, size))), {

@@ -1,4 +1,5 @@
 // The disk of an image of trees: metadata, blobs, and what the log is to say.
+import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import { diskOf } from '../../../daemon/image/open.js';
 import { isOfTrees, type OpenedLayer } from '../../../daemon/image/open-stack.js';
@@ -9,8 +10,9 @@ import { readErofs } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';
 import { readRange } from '../../support/in-process.js';
 import { textBytes } from '../../support/pattern.js';
-import { layersOf } from '../../support/tree-layers.js';
+import { layersIn, layersOf } from '../../support/tree-layers.js';
 import { treeOf } from '../../support/trees.js';
+import { writeUstar } from '../../support/ustar.js';
 
 /** The lines of the tree as a reactor's thread reads them, from a disk that was posted to it. */
 async function linesOf(image: TreeImage): Promise<Record<string, unknown>[]> {
@@ -96,6 +98,19 @@ await test('an archive without files is a layer', async (t) => {
     lines.map(({ path }) => path),
     ['/', '/a', '/b'],
   );
+});
+
+await test('an archive that ends with the contents of its last file', async (t) => {
+  const whole = writeUstar([{ name: 'a', bytes: words }]);
+  const cut = whole.subarray(0, 512 + words.length);
+  const layers = await layersIn(t, cut, gzipSync(cut));
+  const { sources } = treeImage(layers.slice(1), 'image', ['seed'], UNBOUNDED);
+  // Its plain bytes are filled up to a whole sector.
+  t.match(sources, [{ around: { table: { size: whole.length - 1024 } } }]);
+  t.throws(() => treeImage(layers.slice(0, 1), 'image', ['seed'], UNBOUNDED), {
+    code: 'BAD_FORMAT',
+    message: /layer0\.tar: files up to byte 5632 are expected, and it ends at 5512/,
+  });
 });
 
 await test('xattrs that are left out are a note', async (t) => {

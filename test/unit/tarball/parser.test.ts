@@ -83,6 +83,9 @@ await test('ends', async (t) => {
     [file, zeros, zeros, Buffer.from('garbage')],
     [file, zeros, zeros, file],
     [file, zeros, Buffer.alloc(3)],
+    // Without the zeros that fill its last block, or some of them.
+    [file.subarray(0, 515)],
+    [file.subarray(0, 700)],
   ];
   for (const parts of good) t.equal((await read(Buffer.concat(parts))).count, 1);
   t.equal((await read(Buffer.alloc(1024))).count, 0);
@@ -93,7 +96,9 @@ await test('ends', async (t) => {
     /two blocks of zeros, got one/,
   );
   const cut = /after the header of "a" at byte 1024: expected a header at byte 1024, got the end/;
-  await refused(t, file.subarray(0, 700), 'BAD_FORMAT', cut);
+  await refused(t, file.subarray(0, 514), 'BAD_FORMAT', cut);
+  const empty = archiveMember({ name: 'a' });
+  await refused(t, Buffer.concat([file, empty.subarray(0, 511)]), 'BAD_FORMAT', /end at byte 1535/);
   await refused(t, Buffer.concat([file, Buffer.alloc(7)]), 'BAD_FORMAT', /end at byte 1031/);
   const name = archiveMember({ name: '@', type: 'L', content: 'abc\0' });
   await refused(t, name, 'BAD_FORMAT', /a file after an extended header/);
