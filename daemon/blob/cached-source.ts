@@ -66,7 +66,7 @@ export interface ChunkFetcher {
 
 /** Bytes that break a checksum are fetched again once in this time: the second time the registry has them so. */
 const DISTRUST_MS = 60_000;
-/** Chunks of a blob that were fetched again of late. */
+/** Chunks of a blob that were fetched again recently. */
 const MAX_DISTRUSTED = 1024;
 
 /** How often a read repeats at once because something was evicted while it read. */

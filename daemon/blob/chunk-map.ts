@@ -66,7 +66,7 @@ export class ChunkMap {
     this.#slots = this.#fresh + words;
   }
 
-  /** Of a blob of which nothing is present: 4.5 bytes a chunk, 72 KiB for a GiB. */
+  /** The map of a blob without any chunk: 4.5 bytes a chunk, 72 KiB for a GiB. */
   static create(size: number): ChunkMap {
     const chunks = chunksOf(size);
     const words = HEADER_WORDS + 4 * wordsOf(chunks) + chunks;
@@ -82,7 +82,7 @@ export class ChunkMap {
     Atomics.add(this.#words, GENERATION, 1);
   }
 
-  /** Of all bytes the sha256 was checked, the file has them all, and no hole is ever punched into it. */
+  /** The file is complete, its SHA-256 was checked, and no hole is punched into it. */
   get isComplete(): boolean {
     return (Atomics.load(this.#words, FLAGS) & MAP_COMPLETE) !== 0;
   }

@@ -9,7 +9,7 @@ const MAX_EXTENTS = 16_777_216;
 const FIRST_CAPACITY = 256;
 
 /**
- * The data extents of a file from `offset` on, in order: begin and end of each, in bytes.
+ * The data extents of a file from `offset` on, in order: start and end of each, in bytes.
  * @throws OverlaybdError IO when the file system cannot tell, SHORT_READ when the file was cut, and what
  *   the effort throws
  */

@@ -66,7 +66,7 @@ export class EdgeSource implements BlobSource {
     if (!this.#find(offset, length)) await this.#source.load(offset, length);
   }
 
-  /** Of what lies in front of the tail, and is soon to be read with it: the tail grows by it, in one read. */
+  /** Extends the tail to the left in one read, because the bytes before it are needed next. */
   async prefetch(offset: number, length: number): Promise<void> {
     if (!this.#edges || this.#find(offset, length)) return;
     const { head, tail } = this.#edges;

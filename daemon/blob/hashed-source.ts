@@ -12,7 +12,7 @@ const GAP_READ = 1 << 20;
 export class HashedSource implements BlobSource {
   readonly name: string;
   readonly size: number;
-  /** Also of a local one: `ensure` must be called. */
+  /** False even around a local source, because `ensure` must be called. */
   readonly isLocal = false;
   readonly #source: BlobSource;
   readonly #effort: Effort;

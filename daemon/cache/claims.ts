@@ -1,4 +1,4 @@
-// The records of an open blob in memory: what its state file says of each chunk, without those that turned out to be wrong.
+// The records of an open blob in memory: what its state file says about each chunk, without those that turned out to be wrong.
 
 import type { ChunkMap } from '../blob/chunk-map.js';
 import { files as nativeFiles } from '../native/file.js';

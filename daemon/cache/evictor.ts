@@ -64,7 +64,7 @@ export class Evictor {
   #sinceLook = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | null = null;
-  /** By the file that is going to have the bytes. */
+  /** By the file that will get the bytes. */
   readonly #reserved = new Map<string, { readonly bytes: number; readonly until: number }>();
 
   /** @param open blobs that are open in this process */

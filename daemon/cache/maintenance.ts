@@ -167,7 +167,7 @@ async function verifyRecord(record: FoundRecord): Promise<CacheCheck> {
   return { digest: `sha256:${record.digits}`, chunks: 1, bad: isRight ? 0 : 1, what: 'record' };
 }
 
-/** Also if it is gone. Something else in its place, such as a pipe, is not right. @throws OverlaybdError IO */
+/** True also if it is gone; false if something else is there, such as a pipe. @throws OverlaybdError IO */
 async function isRecordRight({ path }: FoundRecord): Promise<boolean> {
   try {
     const bytes = await readWhole(path, RECORD_HEADER_SIZE + MAX_RECORD);

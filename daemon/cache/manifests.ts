@@ -69,7 +69,7 @@ export class ManifestCache {
     try {
       return await readWhole(path, most);
     } catch {
-      // It is asked for again, and written anew.
+      // It is asked for and written again.
       return null;
     }
   }

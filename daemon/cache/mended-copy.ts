@@ -1,4 +1,4 @@
-// Mends a decoded copy that images have open: what differs from a copy that was made anew is written in place. So all threads,
+// Mends a decoded copy that images have open: what differs from a newly made copy is written in place. So all threads,
 // and other daemons, read the right bytes from then on. A reader checks each piece, so it never takes half of one for right.
 
 import { open, type FileHandle } from 'node:fs/promises';

@@ -45,7 +45,7 @@ export class PlainCopies {
     this.#makeRoom = makeRoom;
   }
 
-  /** Whether a copy is damaged, so that it must be made anew. */
+  /** Whether a copy is damaged, so that it must be made again. */
   async isDamaged(key: RecordKey): Promise<boolean> {
     const { mends = [] } = this.#place;
     if (mends.length === 0) return false;
@@ -153,7 +153,7 @@ export class CopyWriter {
     await bounded(`write ${temporary}`, () => file.datasync());
   }
 
-  /** Its bytes come anew: what is there was wrong. @throws OverlaybdError IO */
+  /** Starts again from the first byte, because what was written is wrong. @throws OverlaybdError IO */
   async restart(): Promise<void> {
     const { file, temporary } = this.#parts;
     await bounded(`write ${temporary}`, () => file.truncate(0));
@@ -200,7 +200,7 @@ export class CopyWriter {
       const opened = `/proc/self/fd/${fd}`;
       // oxlint-disable-next-line no-await-in-loop
       const name = await bounded(path, () => readlink(opened));
-      // A descriptor that was closed may be that of a file of somebody else by now.
+      // A closed descriptor may belong to another file by now.
       if (basename(name).replace(DELETED, '') !== basename(path)) continue;
       // oxlint-disable-next-line no-await-in-loop
       await mendCopy(file, opened, advanced);

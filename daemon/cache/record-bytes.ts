@@ -9,8 +9,8 @@ export const RECORD_HEADER_SIZE = 16;
 
 const MAGIC = Buffer.from('OBDLAYER', 'latin1');
 /**
- * Another version is read anew. It changes when readers of archives find something else in the same bytes, too: what is
- * served does not depend on the version that wrote the record.
+ * A record of another version is ignored. Raise the version when a reader finds something else in the same bytes: what is
+ * served must not depend on the version that wrote the record.
  */
 const VERSION = 1;
 const AT_VERSION = 8;

@@ -8,7 +8,7 @@ import { removeName } from './foreign.js';
 import type { CacheFolder } from './folder.js';
 import { isUsed, namesIn, scanBlobs, type FoundBlob } from './scan.js';
 
-/** What the 64 digits are: of a blob its digest, of a file on this machine what tells it from others. */
+/** The 64 digits are the digest of a blob, or the identity of a local file. */
 export type RecordKind = 'layer' | 'file';
 
 export interface RecordKey {

@@ -29,7 +29,7 @@ export interface BatchDecoder {
    * `dst` from `at` on, one directly after the other. Every block must give `blockSize` bytes, the last
    * one `lastSize`.
    * @param lastWanted how many bytes of the last block are decoded: fewer than `lastSize` only if
-   *   {@link canDecodeBegin}. Its CRC is checked as a whole, and nothing else behind these bytes
+   *   {@link canDecodeBegin}. After these bytes only the CRC is checked
    * @returns the index of the first block whose CRC is wrong or that does not decode, or -1 if all did;
    *   its own stored bytes and those after it are then unchanged
    */

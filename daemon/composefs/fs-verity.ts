@@ -18,7 +18,7 @@ interface Level {
   count: number;
 }
 
-/** Hashes a file from its begin to its end. */
+/** Hashes a file from its start to its end. */
 export class VerityHash {
   readonly #levels: Level[] = [];
   readonly #last = Buffer.alloc(VERITY_BLOCK);

@@ -75,7 +75,7 @@ export interface NamePlace {
 
 /** An object of the store. */
 export interface StoredObject {
-  /** In the store, without a slash at the begin. One character a byte. */
+  /** In the store, without a slash at the start. One character a byte. */
   readonly name: string;
   readonly size: number;
   readonly digest: Uint8Array | null;

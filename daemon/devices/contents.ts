@@ -1,5 +1,5 @@
-// What the files were that an attached device is made of: a digest of their bytes is kept beside its record, and compared if they are
-// other files when a daemon finds the device again. Somebody may have copied them, or changed them.
+// Which files an attached device was made of: a digest of their bytes is kept beside its record. If a daemon that finds the device
+// again finds other files, it compares the digests: the files may have been copied, or changed.
 
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
@@ -28,7 +28,7 @@ const contentsSchema = v.pipe(
   v.object({
     /** No release wrote version 1. */
     version: v.literal(2),
-    /** A hash of what the system says of the files: device, inode and time of the last change of their bytes. */
+    /** A hash of what the system says about the files: device, inode and time of the last change of their bytes. */
     identity: digest,
     /** SHA-256 of each of them, in the order of the plan; null: they are still being computed. */
     digests: v.nullable(v.array(digest)),
@@ -37,7 +37,7 @@ const contentsSchema = v.pipe(
 
 type Contents = v.InferOutput<typeof contentsSchema>;
 
-/** Files that are other ones, by the path of what is kept: they are not read again at each attempt to find the device. */
+/** Files that were refused, by the path of the digests: they are not read again at each attempt to find the device. */
 const refused = new Map<string, { readonly identity: string; readonly error: OverlaybdError }>();
 
 /** One device at a time reads its files. */

@@ -61,7 +61,7 @@ export const I = {
 
 /** Contents in blocks of their own. Bit 0: an extended inode. */
 export const FORMAT_PLAIN = 1;
-/** The last part of the contents is behind the inode and its xattrs. */
+/** The last part of the contents is after the inode and its xattrs. */
 export const FORMAT_INLINE = 1 | (2 << 1);
 
 /** Bytes before the xattrs of an inode: a filter that we do not use, and how many shared ones there are. */

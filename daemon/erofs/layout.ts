@@ -17,13 +17,13 @@ import { XattrPlan } from './xattrs.js';
 /** Where everything is. By place in the order of inodes, unless another meaning is given. */
 export interface Layout {
   readonly xattrs: XattrPlan;
-  /** Where each inode is, in units of 32 bytes from the begin of the device. */
+  /** Where each inode is, in units of 32 bytes from the start of the device. */
   readonly nids: Uint32Array;
   /** Bytes of each file, directory and symlink's target. */
   readonly sizes: Float64Array;
   /** The first block of each; NO_BLOCK if there is none. */
   readonly blocks: Uint32Array;
-  /** 1 if the last bytes are behind the inode. */
+  /** 1 if the last bytes are after the inode. */
   readonly inline: Uint8Array;
   /** Byte offset of the shared xattrs, a multiple of 4. */
   readonly sharedXattrs: number;
@@ -99,10 +99,10 @@ function ownSize(tree: MergedTree, inode: number): number {
 
 /**
  * Where an inode begins: here, or in the next block. An inode must not cross a block (Linux before 5.4.59), and its
- * last bytes are behind it only if inode, xattrs and these bytes are in one block (symlinks need that up to Linux 6.1).
+ * last bytes are after it only if inode, xattrs and these bytes are in one block (symlinks need that up to Linux 6.1).
  * If moving the inode would waste more than a block of their own, they get a block.
  * @param head bytes of inode and xattrs
- * @param tail bytes that go behind them if possible
+ * @param tail bytes that go after them if possible
  */
 function placeOf(at: number, head: number, tail: number): number {
   const next = roundUp(at, BLOCK);

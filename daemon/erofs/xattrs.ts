@@ -36,7 +36,7 @@ interface Stored {
   readonly value: Uint8Array;
   /** How many inodes have it. */
   uses: number;
-  /** Place in the shared area, in units of 4 bytes from its begin; -1 until it has one. */
+  /** Place in the shared area, in units of 4 bytes from its start; -1 until it has one. */
   shared: number;
 }
 
@@ -44,7 +44,7 @@ interface Stored {
 export interface XattrArea {
   readonly shared: readonly Stored[];
   readonly own: readonly Stored[];
-  /** Bytes behind the inode, a multiple of 4. */
+  /** Bytes after the inode, a multiple of 4. */
   readonly size: number;
 }
 

@@ -15,7 +15,7 @@ import { inflateToc } from './gzip-toc.js';
 import { MAX_TOC_BYTES } from './limits.js';
 import { readToc, type TocOptions } from './toc.js';
 
-/** What its owner says of the table of contents. */
+/** What the manifest or the command line requires of the table of contents. */
 export interface TocWishes {
   /** The digests that it must have; null if nothing says them. */
   readonly toc: { readonly json: string | null; readonly manifest: string | null } | null;

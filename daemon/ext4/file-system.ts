@@ -98,7 +98,7 @@ export class Ext4 {
   }
 }
 
-/** Whether the target of a symlink is in place of the block map. */
+/** Whether the inode has the target of a symlink instead of the block map. */
 function isFastLink({ kind, size, hasExtents, hasInlineData }: Inode): boolean {
   return kind === 'symlink' && size < INODE_BLOCKS_SIZE && !hasExtents && !hasInlineData;
 }

@@ -97,7 +97,7 @@ function kindOf(mode: number): Inode['kind'] {
 }
 
 /**
- * The data of an inode that has no blocks: in two parts, in place of the block map and as an extended attribute in the
+ * The data of an inode that has no blocks: in two parts, instead of the block map and as an extended attribute in the
  * inode. Together they may be longer than the data.
  * @throws OverlaybdError BAD_FORMAT
  */

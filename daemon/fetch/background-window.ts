@@ -5,17 +5,17 @@ import { BACKGROUND_TRANSFERS } from './limits.js';
 
 /** Larger transfers take long by themselves. */
 const MOST_CHUNKS = 4;
-/** Times the usual, and milliseconds on top of that: a read is slow. */
+/** A read is slow if it takes longer than this factor times the typical latency, plus these milliseconds. */
 const SLOW_FACTOR = 2;
 const SLOW_MS = 10;
-/** What the usual grows by with each read, so that a registry that has become slower is the usual after some tens. */
+/** The typical latency grows by at most this factor with each read, so it follows a slower registry within some tens of reads. */
 const FORGET = 1.05;
 /** Mirrors and the registry, each with its own latency. Far more than any configuration names. */
 const MAX_HOSTS = 16;
 
 /** A read on demand that was fetched. */
 export interface DemandRead {
-  /** That gave it: a mirror may be nearer than the registry. */
+  /** The host that answered: a mirror may be nearer than the registry. */
   readonly host: string;
   readonly chunks: number;
   /** Times of one clock, in milliseconds. */
@@ -60,7 +60,7 @@ export class BackgroundWindow {
     if (this.#usualMs.size > MAX_HOSTS && oldest !== undefined) this.#usualMs.delete(oldest);
   }
 
-  /** Once for all that ran at the same time. */
+  /** Decreases once for all reads that ran at the same time. */
   #decrease(begin: number, end: number): void {
     if (begin < this.#decreasedAt) return;
     this.#decreasedAt = end;

@@ -160,7 +160,7 @@ export class Blobs {
   }
 }
 
-/** With the size: a manifest that is wrong about it must do no harm to those that are right. */
+/** The name includes the size, so that a manifest with a wrong size does no harm to those with the right one. */
 function nameOf({ digest, size }: RegistryRef): string {
   return `${digest} ${size}`;
 }

@@ -14,7 +14,7 @@ export interface ElsewhereReports {
 export class Elsewhere {
   readonly #clock: Clock;
   readonly #reports: ElsewhereReports;
-  /** Those that were looked at last are last. */
+  /** The one that was looked at last comes last. */
   readonly #chunks = new Set<WantedChunk>();
   #isWatching = false;
 

@@ -335,7 +335,7 @@ export class Scheduler {
     }
   }
 
-  /** One that waited for the chunk has given up. */
+  /** A reader that waited for the chunk has given up. */
   #left(wanted: WantedChunk): void {
     // What a transfer is bringing is kept when it comes.
     if (wanted.state === 'fetching') return;

@@ -1,4 +1,4 @@
-// A file from its begin to its end, holes as zeros: what `cat` prints.
+// A file from its start to its end, holes as zeros: what `cat` prints.
 
 import { OverlaybdError } from '../errors.js';
 import { shownPath } from '../tree/names.js';

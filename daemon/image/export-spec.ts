@@ -6,7 +6,7 @@ import type { DiskSpec } from './spec.js';
 export interface ExportSpec {
   readonly name: string;
   readonly description: string;
-  /** Of its image while that is open: exports of the same image have the same key. */
+  /** The key of its image while that is open: exports of the same image have the same key. */
   readonly key: string;
   readonly disk: DiskSpec;
   /** Clients do not see it: it is there for an attached device. */

@@ -166,7 +166,7 @@ const erofsDevices: Content = {
     (await openErofsLayer(inner.source, head, rules, tools)) ?? raw.open(inner, head, rules, tools),
 };
 
-/** An archive with an index of tarfs behind it: a layer for an overlayfs. */
+/** An archive that ends with an index of tarfs: a layer for an overlayfs. */
 const tarfs: Content = {
   kind: 'content',
   name: 'tarfs',

@@ -89,7 +89,7 @@ export interface OpenTools {
   readonly effort: Effort;
   /** Gets broken rules that do not end the opening. */
   readonly sink: ProblemSink;
-  /** Where the records of layers are that were read as a whole; null or absent: they are read anew. */
+  /** Where the records of layers are that were read as a whole; null or absent: they are read again. */
   readonly records?: RecordsPlace | null;
 }
 

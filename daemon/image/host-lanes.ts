@@ -1,5 +1,5 @@
 // Threads that open large images of registries, which takes as long as the registries take. Images of one host have a share of
-// them, and a thread that only waits for its registry takes no room from others: so nobody waits for the registry of another.
+// them, and a thread that only waits for its registry takes no room from others: so no image waits for the registry of another.
 
 import { parseReference } from '../registry/reference.js';
 import { registryRefOf, type BlobRef } from '../blob/blob-ref.js';
@@ -8,7 +8,7 @@ import { notWanted, WaitingOpenings, type WaitingOpening } from './waiting-openi
 
 /** Images of one host that are opened at the same time. */
 export const LANES_A_HOST = 2;
-/** Of all hosts together, without those that wait for their hosts: they share the processors, and memory to decode. */
+/** For all hosts together, not counting lanes that wait for their hosts: they share processors and memory for decoding. */
 export const MAX_BUSY_LANES = 8;
 /**
  * With those that wait. A thread that waits takes 14 MiB of resident memory. From half of them on a host has only one.
@@ -82,7 +82,7 @@ export class HostLanes {
     }
     return new Promise((resolve, reject) => {
       const begin: Open = (lane) => {
-        // The thread starts here, so its times begin anew.
+        // The thread starts here, so its times start again.
         const opened = lane.open(...image);
         const running = new Running(host, lane);
         this.#running.add(running);

@@ -19,7 +19,7 @@ import { cachedOf, fileOf, type SourceSpec } from './spec.js';
 export const SMALLEST_FILE = 1 << 20;
 /** What the format of a layer is called in its record, if the table is around a decoded copy. */
 const COPIED = ' copied';
-/** Bytes of its begin and end that tell a file from others, beside what the system says of it. */
+/** How many bytes of the start and end of a file are part of its identity. */
 const SAMPLE_SIZE = 8192;
 
 /** The section of the digests of chunks. */

@@ -37,7 +37,7 @@ export type ShapeLayer =
   | { readonly kind: 'around'; readonly blob: number; readonly spec: AroundSpec }
   | MemorySpec;
 
-/** A disk with numbers of blobs in place of their sources. */
+/** A disk with numbers of blobs instead of their sources. */
 export interface DiskShape {
   /** null: a raw disk image, which is blob 0. */
   readonly index: LsmtIndexData | null;
@@ -64,7 +64,7 @@ export interface ImageFacts {
   readonly isShareable: boolean;
   /** The acceleration layer, or the trace that was in it: what to fetch before it is read. */
   readonly trace: BlobRef | null;
-  /** With which SOCI index it is opened in the same way again; null: that does not matter. See ResolvedImage. */
+  /** The SOCI index that opens it in the same way again; null: that does not matter. See ResolvedImage. */
   readonly sociIndex: string | null;
   /** See ImagePlan. */
   readonly pinned: string | null;
@@ -89,7 +89,7 @@ export interface OpenOptions {
   readonly readers: ReaderFactory;
   /** This thread's line to the fetcher; called for images of registries only. */
   readonly remote: () => RemoteImages;
-  /** Where the records of layers are that were read as a whole; null: they are read anew. */
+  /** Where the records of layers are that were read as a whole; null: they are read again. */
   readonly records: RecordsPlace | null;
   readonly effort: Effort;
   /** Whether what is odd is refused. */

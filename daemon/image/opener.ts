@@ -34,7 +34,7 @@ export interface OpenImage extends ImageFacts {
   readonly disk: DiskSpec;
   /** What it is read from, each once. */
   readonly blobs: readonly BlobRef[];
-  /** Of an image of layers of files: those in which nothing tells other bytes, in the order of the plan. */
+  /** In an image of layers of files: the files in which a change would go unnoticed, in the order of the plan. */
   readonly unverified: readonly UnverifiedFile[];
   /** Aborted when the image is closed, before a descriptor of its disk is. */
   readonly closed: () => AbortSignal;

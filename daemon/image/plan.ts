@@ -58,7 +58,7 @@ export interface ImagePlan {
   readonly insecureToc?: true;
   /** Where data blobs are that a layer names; absent: nothing says it. */
   readonly dataBlobs?: DataBlobs;
-  /** With which SOCI index it is opened in the same way again: see ResolvedImage. Absent: that does not matter. */
+  /** The SOCI index that opens it in the same way again: see ResolvedImage. Absent: that does not matter. */
   readonly sociIndex?: string;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];

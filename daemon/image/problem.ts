@@ -31,7 +31,7 @@ export function problemOf(error: unknown, before: ImageProblem | null): ImagePro
   };
 }
 
-/** Of an image that takes long: nothing is wrong that is known. */
+/** The image takes long to open; no fault is known. */
 export function beingOpened(): ImageProblem {
   const message = 'its image is still being opened; the others are served';
   return { code: 'BUSY', message, since: new Date().toISOString(), tries: 0 };

@@ -35,8 +35,8 @@ export interface RecordedSource {
   /** Bytes. */
   readonly size: number;
   /**
-   * A hash of what lies where, if this program has chosen it: of the pieces of eStargz and zstd:chunked, and of objects. In
-   * other sources, the archive itself or the format says it; then it is ''.
+   * A hash of the offsets, if this program chose them: those of pieces of eStargz and zstd:chunked, and of objects. In other
+   * sources the archive or the format has the offsets; then it is ''.
    */
   readonly places: string;
   /**
@@ -63,7 +63,7 @@ export async function recordTree({ disk, marks }: ImageOfTree): Promise<Recorded
 
 /**
  * The disk as it was recorded, over the content sources that the image has now. Layers that are other files than those of
- * the record, because somebody has copied them, must have the same tree, and the same digests of pieces.
+ * the record, because they were copied, must have the same tree, and the same digests of pieces.
  * @param digest SHA-256 of the recorded metadata, in hexadecimal
  * @param name of the image, for messages
  * @throws OverlaybdError BAD_FORMAT if the layers are not those of the record; LIMIT
@@ -179,7 +179,7 @@ async function recordedSources(specs: readonly SourceSpec[]): Promise<RecordedSo
   return sources;
 }
 
-/** Of compressed layers each span, frame, piece or chunk has its digest. */
+/** In compressed layers each span, frame, piece or chunk has its digest. */
 async function contentOf(spec: SourceSpec): Promise<string> {
   if (spec.kind !== 'pieces') return '';
   const { table } = spec;

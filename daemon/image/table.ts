@@ -121,7 +121,7 @@ export class ImageTable {
   }
 
   /**
-   * Serves these exports in place of those before. What is the same image as before stays open; an
+   * Serves these exports instead of those before. What is the same image as before stays open; an
    * export that cannot be opened is failed, and tried again.
    * @param mustOpen whether an export of that name may not fail
    * @returns the images that are no longer exported, by export; the caller releases them when no reactor reads them
@@ -177,7 +177,7 @@ export class ImageTable {
   }
 
   /**
-   * Serves an image of {@link open} as one more export, or in place of what has that name; the others stay.
+   * Serves an image of {@link open} as one more export, or instead of what has that name; the others stay.
    * @param keep called before the change; nothing changes if it throws
    * @returns the image that is no longer exported, if there is one: the caller releases it when no reactor reads it
    */

@@ -12,7 +12,7 @@ import type { ImageBlobs } from './image-blobs.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { openTurboLayer } from './turbo-layer.js';
 
-/** What a plan says of a target. */
+/** What a plan says about a target. */
 export interface TargetRefs {
   /** An archive of files, plain or in gzip. */
   readonly target: TargetName;

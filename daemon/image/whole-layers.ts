@@ -170,7 +170,7 @@ function copyEnd(table: PieceTable | null): number {
   return last < 0 || !table ? 0 : (table.begins[last] as number) + (table.stored[last] as number);
 }
 
-/** Whether a record says of the bytes what is asked: if not, they are read again. */
+/** Whether a record has the expected digests; if not, the layer is read again. */
 function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean {
   if (!expected) return true;
   const isRight = expected.blob === null || kept.blob === expected.blob;

@@ -1,4 +1,4 @@
-// Inflates a gzip blob once, from its begin to its end, and finds the places from which it can be inflated later:
+// Inflates a gzip blob once, from its start to its end, and finds the places from which it can be inflated later:
 // members, and blocks with the bytes that they refer back to. Members follow each other; zeros may follow the last one.
 
 import { readInto, type BlobSource } from '../blob/source.js';

@@ -33,7 +33,7 @@ export interface DataFindings {
   failed(error: unknown): void;
 }
 
-/** Of a broken layer only its wrappers are known. */
+/** Only the wrappers of a broken layer are known. */
 export type CheckedLayer = Pick<InspectedLayer, 'inner'> &
   Partial<Pick<InspectedLayer, 'content' | 'own' | 'target' | 'sources' | 'blobs'>>;
 
@@ -58,7 +58,7 @@ export class DataChecker {
     return { bytes: own.bytes + target.bytes, steps };
   }
 
-  /** Of a gzip target every span, of a plain one what the index maps. */
+  /** Every span of a gzip target, or what the index maps of a plain one. */
   #targetCheck(
     { blob, around }: OpenedTarget,
     index: LsmtIndex | null,

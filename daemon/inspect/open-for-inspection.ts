@@ -36,7 +36,7 @@ export interface InspectedImage {
 
 /**
  * The options with which `inspect` and `verify` open layers.
- * @param progress told of layers that must be read as a whole
+ * @param progress reports layers that must be read as a whole
  */
 export function inspectionOptions(remote: Remote, progress?: Progress): StackOptions {
   const images = (): RemoteImages => remote.images();

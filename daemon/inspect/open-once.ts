@@ -9,8 +9,8 @@ import { inspectionOptions } from './open-for-inspection.js';
 
 /**
  * @param reference the name of an image
- * @param progress told of layers that must be read as a whole
- * @returns what people should know of its layers
+ * @param progress reports layers that must be read as a whole
+ * @returns what people should know about its layers
  * @throws OverlaybdError for the first thing that keeps it from being served
  */
 export async function openOnce(

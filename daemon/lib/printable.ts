@@ -7,7 +7,7 @@ const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 /** UTF-16 units of a message. A longer one is cut, and says how much is left out. */
 export const MAX_MESSAGE_LENGTH = 4096;
 
-/** The text with visible escapes in place of unprintable characters: `\u{1b}`, `\n`. */
+/** The text with visible escapes instead of unprintable characters: `\u{1b}`, `\n`. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     if (character === '\n') return '\\n';

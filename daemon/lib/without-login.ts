@@ -10,7 +10,7 @@ const DIGEST = /^sha\d+:/i;
 /** Characters that begin a digest. */
 const DIGEST_BEGIN = 10;
 
-/** The text with "..." in place of the user names and passwords of URLs. */
+/** The text with "..." instead of the user names and passwords of URLs. */
 export function withoutLogin(text: string): string {
   return PLACES.reduce((shown, place) => shown.replace(place, hidden), text);
 }

@@ -137,7 +137,7 @@ abstract class Joiner implements PieceSink {
 }
 
 class SegmentCounter extends Joiner {
-  /** By how many places writing segments now would overrun entries that the sweep has yet to read. */
+  /** Segments written now would overwrite up to this many entries that the sweep has not read yet. */
   ahead = 0;
 
   protected begin(_: number, _length: number, _moffset: number, _tag: number, taken: number): void {

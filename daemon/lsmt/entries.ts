@@ -16,7 +16,7 @@ import { FIRST_DATA_SECTOR, INDEX_ENTRY_SIZE } from './format.js';
 /** Numbers of 32 bits that an entry takes. */
 export const ENTRY_WORDS = 4;
 
-/** Of a padding entry: all 50 bits are set. */
+/** The offset of a padding entry: all 50 bits are set. */
 const PADDING_OFFSET = 2 ** 50 - 1;
 
 const OFFSET_HIGH = 0x3ffff;

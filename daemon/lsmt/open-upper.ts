@@ -82,7 +82,7 @@ export async function openSparse(
 
 /**
  * Opens a sparse upper: sector x is at byte 4096 + 512 x, and holes of the file are not mapped.
- * @param extents begin and end of each data extent of the file, in order. A partial sector at either end
+ * @param extents start and end of each data extent of the file, in order. A partial sector at either end
  *   of an extent is not mapped
  * @throws OverlaybdError BAD_FORMAT
  * @internal for its unit test

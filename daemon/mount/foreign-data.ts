@@ -53,7 +53,7 @@ const SIGNATURES: readonly Signature[] = [
   },
 ];
 
-/** File formats. The data of the image is such a file in place of a disk. */
+/** File formats. The data of the image is such a file instead of a disk. */
 const CONTAINERS: readonly Signature[] = [
   { at: 0, bytes: 'LSMT\x00\x01\x02', what: 'an OverlayBD layer' },
   { at: 0, bytes: 'ZFile\x00\x01', what: 'a ZFile' },

@@ -43,7 +43,7 @@ interface Files {
   /** Makes the system begin to read a range. */
   startPrefetch(job: number, fd: number, position: number, length: number): number;
   /**
-   * Finds where a range has data: `values` holds begin and end of each run; the last one may reach past
+   * Finds where a range has data: `values` holds start and end of each run; the last one may reach past
    * the range. The result is how many bytes of the range they cover, at least one. -ENXIO: the file is
    * shorter than `fileEnd`. -EINVAL and others: the file system cannot say.
    */

@@ -18,8 +18,8 @@ interface Memory {
    */
   releasePages(bytes: Uint8Array): number;
   /**
-   * Gives free memory of all heaps of malloc back to the system. glibc by itself keeps what a thread has freed for as
-   * long as something behind it is in use.
+   * Gives free memory of all heaps of malloc back to the system. glibc by itself keeps what a thread has freed while a
+   * later block is in use.
    * @returns 1 if something was given back, otherwise 0
    */
   returnFreeMemory(): number;

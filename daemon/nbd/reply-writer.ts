@@ -62,7 +62,7 @@ export class ReplyWriter {
     writeU64(view, buffer.end + this.#headerSize, offset);
   }
 
-  /** A hole in place of data. Not for simple replies. */
+  /** A hole instead of data. Not for simple replies. */
   hole(to: ReplyTarget, offset: number, length: number, last: boolean): void {
     const size = this.#headerSize + OFFSET_SIZE + 4;
     const buffer = this.#outbox.reserve(size);

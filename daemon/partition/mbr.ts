@@ -40,7 +40,7 @@ export interface BootRecord {
 export async function bootRecordOf(disk: PartitionedDisk): Promise<BootRecord | null> {
   if (disk.size < MBR_SECTOR) return null;
   const record = parseRecord(await disk.read(0, MBR_SECTOR), 0);
-  // The boot sector of a file system has the signature too, but code in place of the entries.
+  // The boot sector of a file system has the signature too, but code instead of the entries.
   if (!record || record.entries.some(({ bootable }) => (bootable & 0x7f) !== 0)) return null;
   return record.entries.some(({ count }) => count > 0) ? record : null;
 }

@@ -16,7 +16,7 @@ const PIECE_SIZE = 1 << 20;
 const ZEROS = Buffer.alloc(PIECE_SIZE);
 /** To decode a piece is as much work as this many entries of an index. */
 const UNITS_A_PIECE = 32_768;
-/** The same for the begin of a frame with any contents. */
+/** The same for the start of a frame with any contents. */
 const UNITS_A_FRAME = 8;
 /** Frames and blocks may be empty: after this many stored bytes other work gets a turn, even if no piece is complete. */
 const STORED_A_TURN = 64 << 10;

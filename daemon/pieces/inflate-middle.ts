@@ -1,6 +1,6 @@
 // Inflates a deflate stream from one of its blocks on, on a thread of Node's pool. Node takes the bytes that the block
-// refers back to, but it begins at a whole byte, and a block may begin at any bit. So empty blocks are put in front of
-// it: as many bits of them that the last one ends within a byte where the block begins.
+// refers back to, but it begins at a whole byte, and a block may begin at any bit. So this puts empty blocks before it,
+// which end at the bit within a byte where the block begins.
 
 import { inflateMembers, MIN_CHUNK } from './gzip-member.js';
 

@@ -47,7 +47,7 @@ export class MemberColumns {
   #codecs = new Uint8Array(64);
   /** What it takes to check the pieces of each. */
   #hashed = new Float64Array(64);
-  /** Numbers of members by their begins; null as long as each member begins behind those before it. */
+  /** Numbers of members by their begins; null while each member begins after those before it. */
   #byBegin: Map<number, number> | null = null;
 
   /**

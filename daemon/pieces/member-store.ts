@@ -78,7 +78,7 @@ export class MemberStore {
     return waiting;
   }
 
-  /** The next reader decodes it anew. */
+  /** The next reader decodes it again. */
   drop(decoded: DecodedMember): void {
     this.#cache.drop(decoded);
   }

@@ -149,7 +149,7 @@ export class PieceTableBuilder {
 
   /**
    * The builder cannot be used again.
-   * @param end where the last member ends at the latest, in the blob: past the begin of all
+   * @param end where the last member ends at the latest, in the blob: after the start of every member
    */
   finish(end: number): PieceTable {
     const count = this.#count;

@@ -313,7 +313,7 @@ export class PiecesSource implements BlobSource {
     return bad;
   }
 
-  /** @throws OverlaybdError BAD_CHECKSUM; the next reader decodes the piece anew */
+  /** @throws OverlaybdError BAD_CHECKSUM; the next reader decodes the piece again */
   #checkPiece(piece: number, decoded: DecodedMember): void {
     const got = decoded.bad.get(piece);
     if (!got) return;

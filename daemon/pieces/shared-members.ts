@@ -8,7 +8,7 @@ import { SHARED_BYTES, SHARED_PATIENCE_MS, MAX_SHARED_MEMBER } from './limits.js
 
 /** Members begin at multiples of this. */
 const UNIT = 4096;
-/** Places are counted on, and begin again at 0 after this many. */
+/** Places are numbered from 0 again after this many. */
 const PLACES = 2 ** 30;
 
 const HEAD = 0;

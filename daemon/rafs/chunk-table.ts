@@ -76,7 +76,7 @@ export class BlobChunks {
    * @throws OverlaybdError BAD_FORMAT, LIMIT
    */
   pieces(name: string, size: number): PieceTable {
-    // Not by a builder, which has objects for each: there may be millions, and the heap of the opener is small.
+    // No builder here: it would make an object for each chunk. There may be millions, and the opener's heap is small.
     const columns = new ChunkColumns(this.#records.length, this.blob.hash);
     for (const at of this.#records) {
       const chunk = chunkAt(this.#image, at);

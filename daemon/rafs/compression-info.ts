@@ -1,4 +1,4 @@
-// What a blob says of chunks that are stored together: parts of an ordinary tar.gz (zran), which is inflated from the
+// What a blob says about chunks that are stored together: parts of an ordinary tar.gz (zran), which is inflated from the
 // middle, and small chunks that are compressed together (batches). The chunk table of the bootstrap does not say where
 // they are.
 
@@ -160,7 +160,7 @@ export async function readCompressionInfo(
   if (plain > MAX_INFO_BYTES || stored > MAX_INFO_BYTES) {
     throw bad(offset, `at most ${MAX_INFO_BYTES} bytes`, Math.max(plain, stored), 'LIMIT');
   }
-  // A file that a daemon of Nydus keeps has it at its begin, decoded, and the header in a block of its own.
+  // A file that a daemon of Nydus keeps has it at its start, decoded, and the header in a block of its own.
   const isKept =
     size === Math.ceil(plain / BLOCK) * BLOCK + HEADER && offset + stored + HEADER !== size;
   const end = isKept ? size : offset + stored + HEADER;

@@ -22,7 +22,7 @@ const CLOSE_LEVELS: Readonly<Record<CloseKind, LogLevel>> = {
   bug: 'error',
 };
 
-/** What the log lines of failed reads say of the images. */
+/** What the log lines of failed reads say about the images. */
 export interface ReadImages {
   /** The name of the image of an export, as far as it is known. */
   nameOf(name: string): string | null;

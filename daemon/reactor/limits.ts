@@ -8,7 +8,7 @@ export const LINGER_MS = 1000;
 /** A TCP peer that has not answered for this long is gone: keepalive, and replies it does not acknowledge. */
 export const VANISHED_S = 60;
 /**
- * For a client that is there and takes no replies, in place of VANISHED_S: the system cannot tell the two
+ * For a client that is there and takes no replies, instead of VANISHED_S: the system cannot tell the two
  * apart, and a copy to a slow disk may pause for minutes.
  */
 export const PAUSED_MS = 600_000;

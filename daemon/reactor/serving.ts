@@ -11,7 +11,7 @@ import type { ResumedTransmission } from './messages.js';
 import { offeredTransmission } from './resumed-transmission.js';
 import type { TransmissionHost } from './transmission-host.js';
 
-/** Of the time for draining: how long reads may still wait for a network. */
+/** Reads may wait for a network during this share of the time for draining. */
 const PARKED_SHARE = 0.7;
 
 /** How a turn ended. */

@@ -1,4 +1,4 @@
-// Tells by its first bytes what the blob of a layer is. For layers without annotations. Pure.
+// Tells what the blob of a layer is, by its first bytes. For layers without annotations. Pure.
 
 import { TAR_BLOCK, TAR_HEAD_SIZE, findTarPayload, isTarHeader } from '../blob/tar.js';
 import { OverlaybdError } from '../errors.js';

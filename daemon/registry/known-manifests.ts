@@ -100,7 +100,7 @@ export class RepositoryManifests {
 
   /**
    * By tag.
-   * @param none digest of what is known in place of a tag that does not exist
+   * @param none digest of what is known instead of a tag that does not exist
    * @throws OverlaybdError NOT_FOUND, AUTH, REMOTE
    */
   async byTag(tag: string, name: string, none: string | null = null): Promise<FetchedManifest> {

@@ -142,7 +142,7 @@ function placeOf(
   };
 }
 
-/** By the API, then by the fallback tag. */
+/** Asks the API, then the fallback tag. */
 async function findReferrers(
   digest: string,
   name: string,
@@ -176,7 +176,7 @@ async function findReferrers(
   }
 }
 
-/** An index without entries, in place of one that is not there. */
+/** An index without entries, instead of one that is not there. */
 const NO_REFERRERS = Buffer.from(
   JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }),
 );

@@ -1,4 +1,4 @@
-// What a SOCI index says of an image: which of its layers have a ztoc. Pure.
+// What a SOCI index says about an image: which of its layers have a ztoc. Pure.
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError } from '../errors.js';
@@ -37,7 +37,7 @@ export function namedSociIndex({ annotations }: ImageManifest, name: string): st
 export interface PlacedIndex {
   readonly fetched: FetchedManifest;
   blob(descriptor: Descriptor): BlobRef;
-  /** With what it is found again; null: it need not be, because it was given. */
+  /** What finds it again; null: it was given, and need not be found. */
   readonly again: string | null;
 }
 

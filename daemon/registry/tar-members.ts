@@ -25,7 +25,7 @@ export interface TarMember {
   readonly size: number;
 }
 
-/** What the headers before a member say of it. */
+/** What the headers before a member say about it. */
 interface Extra {
   name?: string;
   link?: string;

@@ -1,4 +1,4 @@
-// What a manifest says of the tables of contents of its layers: by this, layers of files can be verified before all of
+// What a manifest says about the tables of contents of its layers: by this, layers of files can be verified before all of
 // their bytes are here.
 
 import { OverlaybdError } from '../errors.js';

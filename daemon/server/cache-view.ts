@@ -1,4 +1,4 @@
-// What the control API says of the cache and of the hosts that were asked.
+// What the control API says about the cache and the hosts that were asked.
 
 import type { CacheBlob, CacheState, HostList, HostState } from '../control/api.js';
 import type { RegistrySettings } from '../config/registry-settings.js';

@@ -156,7 +156,7 @@ export class Daemon {
   }
 
   /**
-   * Serves these exports, with what is in the files for TLS now, in place of those before. Connections
+   * Serves these exports, with what is in the files for TLS now, instead of those before. Connections
    * keep what they read from, and the TLS that they have. An export whose image cannot be opened is
    * failed, and tried again.
    * @param mayFail whether an export of that name does not count if the daemon is strict

@@ -42,7 +42,7 @@ export function checkSpareDescriptors(limit = descriptorLimit(), open = openDesc
   if (limit !== null && limit < needed) throw tooFew(limit, needed);
 }
 
-/** The error in place of an EMFILE; other errors stay as they are. */
+/** The error instead of an EMFILE; other errors stay as they are. */
 export function explainDescriptors(error: unknown, limit = descriptorLimit()): unknown {
   const { code, cause, message } = error as NodeJS.ErrnoException;
   const isFull = [code, (cause as NodeJS.ErrnoException | undefined)?.code].includes('EMFILE');

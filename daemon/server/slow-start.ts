@@ -24,7 +24,7 @@ interface SlowStartParts {
   readonly state: StateFolder | null;
   readonly manager: SdNotify;
   readonly log: Logger;
-  /** Of the start; milliseconds of the monotonic clock. */
+  /** When the start began; milliseconds of the monotonic clock. */
   readonly since: number;
 }
 

@@ -12,7 +12,7 @@ export class StuckFiles {
   readonly #log: Logger;
   readonly #exports: () => ReadonlyMap<string, HeldImage>;
   readonly #jobs: () => readonly StuckFileJob[];
-  /** What has been said of, by path. */
+  /** Paths that were already logged. */
   readonly #known = new Set<string>();
 
   /** @param jobs other than the addon's, for tests */

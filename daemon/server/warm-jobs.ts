@@ -19,7 +19,7 @@ type WarmClient = Pick<FetchClient, 'resolve' | 'shut' | 'warm'>;
 
 interface Job {
   status: WarmStatus;
-  /** Of its own, so that a cancelled job takes nothing else with it. */
+  /** Its own, so that cancelling the job cancels nothing else. */
   readonly client: WarmClient;
   /** Aborted when the job has ended. */
   readonly ending: AbortController;

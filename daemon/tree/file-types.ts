@@ -1,4 +1,4 @@
-// What numbers of Linux say of a file: its type in the high bits of the mode, and the number of a device in one word.
+// What numbers of Linux say about a file: its type in the high bits of the mode, and the number of a device in one word.
 
 import type { DeviceNumber, EntryType } from './layer-tree.js';
 

@@ -3,7 +3,7 @@
 
 import { DIRECTORY_BYTES, NAME_BYTES, type TreeUnderWay } from './under-way.js';
 
-/** What a hidden name takes of the heap: its place in a table, and an object. The name itself is counted already. */
+/** Heap for a hidden name: its place in a table, and an object. The name itself is counted already. */
 const HIDDEN_BYTES = 2 * NAME_BYTES;
 
 interface HiddenName {
@@ -12,7 +12,7 @@ interface HiddenName {
   readonly by: number;
 }
 
-/** Of one layer. */
+/** The hidden names of one layer. */
 export class HiddenNames {
   readonly #tree: TreeUnderWay;
   readonly #layer: number;
@@ -41,7 +41,7 @@ export class HiddenNames {
     this.#tree.clear(directory);
   }
 
-  /** What had a name before an entry of the layer: what the entry and those after it remove counts. */
+  /** The inode that had this name before `entry`, even if a later entry of the layer removes it. */
   lookupBefore(entry: number, directory: number, name: string): number | undefined {
     const hidden = this.#names.get(directory)?.get(name);
     if (hidden && this.#isAfter(hidden.by, entry)) return hidden.inode;

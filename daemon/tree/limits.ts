@@ -12,7 +12,7 @@ export const MAX_TREE_INODES = 4_000_000;
  * layers hide again: two thirds of what the thread has that opens it. 2,000,000 names of 20 bytes take 145 MiB.
  */
 export const MAX_TREE_HEAP = 192 * 1024 * 1024;
-/** Bytes of the heap that paths of folders take which a layer's entries have led to; more are found anew. */
+/** Bytes of the heap for remembered folder paths of a layer. Further paths are looked up again. */
 export const MAX_KNOWN_BYTES = 16 * 1024 * 1024;
 /** Ranges of data of a layer. A file has one, a sparse file has one between two holes. */
 export const MAX_LAYER_RANGES = 8_000_000;

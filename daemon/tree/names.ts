@@ -23,7 +23,7 @@ export function cleanPath(path: string): string {
   return kept.join('/');
 }
 
-/** Removes what paths of real layers have that is not clean: `/` or `./` at the begin, a slash at the end. */
+/** Removes what paths of real layers have that is not clean: `/` or `./` at the start, a slash at the end. */
 function trim(path: string): string {
   let begin = 0;
   if (path.charCodeAt(0) === SLASH) begin = 1;

@@ -10,10 +10,10 @@ export class OwnPaths {
   readonly #layer: LayerTree;
   /** Numbers of entries plus 1; 0 is a free place. Half of the places are free. */
   readonly #places: Uint32Array;
-  /** Another one each time: whoever makes the layer cannot choose paths with the same hash. */
+  /** Random, so that the author of a layer cannot choose paths with equal hashes. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
 
-  /** Of all entries that are not whiteouts. */
+  /** Adds all entries that are not whiteouts. */
   constructor(layer: LayerTree) {
     this.#layer = layer;
     this.#places = new Uint32Array(2 ** Math.ceil(Math.log2(2 * layer.count + 2)));

@@ -6,7 +6,7 @@ import type { LayerTree } from './layer-tree.js';
 import { MAX_DEPTH, MAX_TREE_HEAP, MAX_TREE_INODES } from './limits.js';
 import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';
 
-/** What an empty directory takes of the heap, and a name without its characters: a place in a table, and an object. */
+/** Heap for an empty directory, and for a name without its characters: a place in a table, and an object. */
 export const DIRECTORY_BYTES = 320;
 export const NAME_BYTES = 56;
 
@@ -15,7 +15,7 @@ export class TreeUnderWay {
   readonly opaque = new Set<number>();
   /** Names looked up on the ways of symlinks so far. */
   linkSteps = 0;
-  /** Of the heap: what directories and names take, and what the layers have there. */
+  /** Bytes of the heap that directories, names and layers take. */
   #heapBytes = 0;
   readonly #mostHeapBytes: number;
   readonly #directories: (Map<string, number> | undefined)[] = [];

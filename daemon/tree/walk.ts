@@ -10,19 +10,19 @@ import { NAME_BYTES, type TreeUnderWay } from './under-way.js';
 
 /**
  * What happens where no directory is on the way.
- * - `make`: a directory is made, also in place of a lower layer's file; a file of the same layer is an error
+ * - `make`: a directory is made, also instead of a lower layer's file; a file of the same layer is an error
  * - `make or stop`: a directory is made if nothing is there; null if something else is, or a symlink
  * - `find`: null; symlinks are followed
- * - `stop`: as `find`, and null at a symlink that this layer has an entry in place of
+ * - `stop`: as `find`, and null at a symlink that this layer replaces
  */
 export type Missing = 'make' | 'make or stop' | 'find' | 'stop';
 
-/** For one layer: ways that it has found are remembered. */
+/** Finds directories for one layer, and remembers the paths. */
 export class PathWalker {
   readonly #tree: TreeUnderWay;
   readonly #layer: number;
   readonly #known = new Map<string, number>();
-  /** Of the heap: what the paths in it take. */
+  /** Bytes of the heap that its paths take. */
   #knownBytes = 0;
   #ownPaths: OwnPaths | null = null;
 
@@ -31,7 +31,7 @@ export class PathWalker {
     this.#layer = layer;
   }
 
-  /** To be called after a directory or a symlink got out of the tree. */
+  /** Call it after a directory or a symlink was removed from the tree. */
   forget(): void {
     if (this.#known.size > 0) this.#known.clear();
     this.#knownBytes = 0;

@@ -61,7 +61,7 @@ export class CheckpointTable {
     };
     let at = 0;
     for (const [i, { bits, stored }] of this.#spans.entries()) {
-      // Two spans may share a byte, so a span can end after the begin of the next one.
+      // Two spans may share a byte, so a span can end after the start of the next one.
       table.stored[i] = stored;
       blocks.bits[i] = bits;
       const window = this.#windows[i] as Buffer;

@@ -32,7 +32,7 @@ export class BlocksAhead implements ReadsTogether {
   /** The read that was announced last, and its last block. It may have been dropped or added since. */
   #askedOwner = NO_OWNER;
   #askedLast = 0;
-  /** That read while it is not clear whether the next one begins in its last block. */
+  /** The last announced read. It is held back until we know whether the next one starts in its last block. */
   #pending: AheadReader | null = null;
   #pendingOffset = 0;
   #pendingLength = 0;
@@ -178,5 +178,5 @@ export class BlocksAhead implements ReadsTogether {
   }
 }
 
-/** That of this thread. */
+/** The one of this thread. */
 export const blocksAhead = new BlocksAhead();

@@ -116,7 +116,7 @@ function algorithmOf(header: ZfileHeader, blob: string, headerOffset: number): A
   });
 }
 
-/** The digest covers the 512 bytes, with zeros in place of the digest itself. */
+/** The digest covers the 512 bytes, with zeros instead of the digest itself. */
 function checkDigest(first: Buffer, blob: string, sink: ProblemSink): void {
   const copy = Buffer.from(first);
   const digest = copy.readUInt32LE(ZFILE_FIELD.digest);

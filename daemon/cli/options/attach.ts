@@ -124,7 +124,7 @@ export function attachRequest(
 }
 
 /**
- * What the command line says of registries, for the request to a daemon that runs already.
+ * What the command line says about registries, for the request to a daemon that runs already.
  * @param tell gets what the operator should know
  * @throws OverlaybdError BAD_ARGUMENT, BAD_CONFIG
  */

@@ -26,7 +26,7 @@ export class DeviceContents {
   readonly #mask: number;
   readonly #numbers = new Map<DeviceSource, number>();
   readonly #tails: PieceTableBuilder;
-  /** Of the numbers of chunks, each time that an inode has them: overlapping inodes could have any number. */
+  /** Bytes of the chunk numbers, counted for each inode that has them: overlapping inodes could have any number. */
   #chunkBytes = 0;
 
   constructor(image: ErofsImage, slots: readonly DeviceSlot[], effort: Effort) {

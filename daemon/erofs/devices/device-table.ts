@@ -67,7 +67,7 @@ function slotOf(table: Buffer, i: number): DeviceSlot {
   };
 }
 
-/** Devices that have a place behind the image must not overlap it or each other. */
+/** Devices that are mapped after the image must not overlap it or each other. */
 function checkPlaces(slots: readonly DeviceSlot[], sb: Superblock, blob: string): void {
   let end = sb.blocks;
   for (const { number, blocks, firstBlock } of placed(slots)) {
@@ -84,14 +84,14 @@ function checkPlaces(slots: readonly DeviceSlot[], sb: Superblock, blob: string)
   }
 }
 
-/** The devices that have a place behind the image, in the order of these places. */
+/** The devices that are mapped after the image, in the order of their places. */
 export function placed(slots: readonly DeviceSlot[]): DeviceSlot[] {
   return slots
     .filter(({ firstBlock }) => firstBlock > 0)
     .toSorted((a, b) => a.firstBlock - b.firstBlock);
 }
 
-/** Whether all devices are in the image itself, behind its own blocks. @param size bytes of the image */
+/** Whether all devices are in the image itself, after its own blocks. @param size bytes of the image */
 export function areInside(slots: readonly DeviceSlot[], size: number, sb: Superblock): boolean {
   return slots.every(
     ({ firstBlock, blocks }) => firstBlock > 0 && (firstBlock + blocks) * sb.blockSize <= size,

@@ -21,7 +21,7 @@ const BYTES_A_UNIT = 8;
 /** Entries between two turns of other work. */
 const ENTRIES_A_TURN = 256;
 const MAX_SHOWN_LENGTH = 160;
-/** What a directory takes of the heap that waits to be read, without its path; and its number, which is kept. */
+/** Heap for a queued directory without its path, and for the number that is kept afterwards. */
 const WAITING_BYTES = 96;
 const SEEN_BYTES = 40;
 
@@ -42,7 +42,7 @@ export class ErofsImage {
   readonly bytes: Buffer;
   readonly superblock: Superblock;
   #xattrBytes = 0;
-  /** Of the heap: what is kept while the tree is walked. */
+  /** Bytes of the heap that are kept while the tree is walked. */
   #heapBytes = WAITING_BYTES;
   readonly #mostHeapBytes: number;
 

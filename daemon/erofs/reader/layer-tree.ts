@@ -30,7 +30,7 @@ export interface TreeRules {
    * @throws OverlaybdError if they cannot be served
    */
   dataOf(entry: VisitedEntry, xattrs: ReadonlyMap<string, Uint8Array>): readonly DataRange[];
-  /** What the tree has in place of a draft; `draft.xattrs` are those of the image. Absent: the draft. */
+  /** What the tree has instead of a draft; `draft.xattrs` are those of the image. Absent: the draft. */
   changed?(draft: FullDraft): FullDraft;
 }
 

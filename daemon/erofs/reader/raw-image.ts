@@ -54,7 +54,7 @@ export async function checkWhole(source: BlobSource, sb: Superblock): Promise<vo
   if ((compat & WITH_CHECKSUM) !== 0) await checkChecksum(source, blockSize);
 }
 
-/** From the superblock to the end of its block, with zeros in place of the checksum. */
+/** From the superblock to the end of its block, with zeros instead of the checksum. */
 async function checkChecksum(source: BlobSource, blockSize: number): Promise<void> {
   const length = blockSize > SUPERBLOCK ? blockSize - SUPERBLOCK : blockSize;
   const bytes = await readFully(source, SUPERBLOCK, Math.min(length, source.size - SUPERBLOCK));

@@ -1,4 +1,4 @@
-// The xattrs of an inode of an EROFS image that another program has made: those behind it, and shared ones.
+// The xattrs of an inode of an EROFS image that another program has made: those after it, and shared ones.
 
 import { OverlaybdError, formatError } from '../../errors.js';
 import { XATTR_ENTRY, XATTR_HEADER } from '../format.js';

@@ -246,7 +246,7 @@ function isHole(bytes: Buffer, at: number, offset: number): boolean {
   return block.length === HOLE_SIZE && block.equals(ZEROS);
 }
 
-/** Blocks count from the begin of the file, not of this piece of it. */
+/** Blocks count from the start of the file, not of this piece of it. */
 function blockEnd(bytes: Buffer, at: number, offset: number): number {
   return Math.min(bytes.length, at + HOLE_SIZE - ((offset + at) % HOLE_SIZE));
 }

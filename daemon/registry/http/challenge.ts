@@ -50,7 +50,7 @@ export function parseChallenges(field: string | readonly string[] | undefined): 
     }
     if (challenges.length === MAX_CHALLENGES) break;
     challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
-    // "Negotiate oRo..." has data of its own in place of parameters.
+    // "Negotiate oRo..." has data of its own instead of parameters.
     if (take(SPACE) !== null) take(TOKEN68);
   }
   return challenges;
