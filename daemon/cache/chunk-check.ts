@@ -20,7 +20,7 @@ export function checkChunk(
   const expected = digests.expected(chunk);
   const begin = chunk * CHUNK_SIZE;
   const range = `${begin}-${begin + bytes.length - 1}`;
-  const message = `${name}: chunk ${chunk} (bytes ${range}): its SHA-256 begins with ${got}, and with ${expected} when the layer was read as a whole (${size} bytes)`;
+  const message = `${name}: chunk ${chunk} (bytes ${range}): expected SHA-256 ${expected}... as when all ${size} bytes of the layer were read, got ${got}...`;
   const facts = { digest, range, expected, got };
   throw new OverlaybdError('BAD_CHECKSUM', message, { facts });
 }

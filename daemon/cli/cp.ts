@@ -43,7 +43,7 @@ export async function run(args: CpArguments): Promise<number> {
   if (dest === undefined || names.length === 0) {
     throw badArgument('cp: name an image, then paths in it, then where to copy them to');
   }
-  if (dest === '') throw badArgument('cp: the destination is an empty text');
+  if (dest === '') throw badArgument('cp: the destination is empty');
   const { Copier } = await import('../files/copy/copier.js');
   const { openDestination } = await import('../files/copy/destination.js');
   const each = new EachPath();

@@ -145,7 +145,7 @@ export class FileReader {
       !name.includes('\0') &&
       name.split('/').every((each) => each !== '' && each !== '.' && each !== '..');
     if (isGood) return name;
-    const text = `a path from the root of the store to an object is expected, got ${shownPath(redirect)}`;
+    const text = `expected a path from the root of the store to an object, got ${shownPath(redirect)}`;
     throw this.#image.badEntry('BAD_FORMAT', entry, text);
   }
 

@@ -130,12 +130,11 @@ function difference(
   is: readonly string[],
   { unverified }: Image,
 ): string | null {
-  if (was.length !== is.length)
-    return `it is read from ${is.length} files, and was from ${was.length}`;
+  if (was.length !== is.length) return `expected ${was.length} files, got ${is.length}`;
   const wrong = is.findIndex((each, i) => each !== was[i]);
   if (wrong < 0) return null;
   const name = unverified[wrong]?.spec.name;
-  return `${name}: another file with the digest sha256:${is[wrong]}, and it was sha256:${was[wrong]}`;
+  return `${name}: expected digest sha256:${was[wrong]}, got sha256:${is[wrong]}`;
 }
 
 async function digestsOf(image: Image, pauseMs: number): Promise<readonly string[] | null> {

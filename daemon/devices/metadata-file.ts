@@ -122,7 +122,7 @@ export async function readMetadataFile(path: string, digest: string): Promise<Re
   await inflateInto([new Uint8Array(metadata), rows], hash, deflated, path);
   const metadataDigest = hash.digest('hex');
   if (metadataDigest !== digest) {
-    const text = `${path}: its metadata have the digest sha256:${metadataDigest}, and the record says sha256:${digest}`;
+    const text = `${path}: expected metadata with the digest sha256:${digest}, got sha256:${metadataDigest}`;
     throw new OverlaybdError('BAD_CHECKSUM', text);
   }
   const { identity, sources, deviceSize, rows: count } = fields;
@@ -178,7 +178,7 @@ async function inflateInto(
       second.set(ofSecond, Math.max(0, length - first.length));
       length += plain.length;
     }
-    if (length < size) throw new RangeError(`${length} bytes, and ${size} are expected`);
+    if (length < size) throw new RangeError(`expected ${size} bytes, got ${length}`);
   } catch (error) {
     const text = `${path}: its recorded metadata cannot be inflated: ${messageOf(error)}`;
     throw new OverlaybdError('BAD_FORMAT', text, { cause: error });

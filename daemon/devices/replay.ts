@@ -66,7 +66,7 @@ export class Replays {
     const own = metadataDigestOf(held.image.disk) ?? 'none';
     log.log(
       'warn',
-      `${where}: this version makes other metadata (sha256:${own}) of the layers of ${held.name}: those with which it was attached are served (sha256:${digest})`,
+      `${where}: this version would make different metadata (sha256:${own}) for ${held.name}; serving the recorded metadata (sha256:${digest})`,
       { device: where, image: held.name },
     );
     return withDisk(held, key, disk);

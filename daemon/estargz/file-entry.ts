@@ -56,7 +56,7 @@ export class FileEntry {
   *end(): Generator<FilePiece> {
     if (this.size > 0 && this.#count === 0) yield this.#piece(this.entry, true);
     if (this.#at === this.size) return;
-    throw this.entry.bad(`chunks of ${this.size} bytes are expected, got ${this.#at}`);
+    throw this.entry.bad(`expected chunks of ${this.size} bytes, got ${this.#at}`);
   }
 
   #piece(piece: TocEntry, isOnly: boolean): FilePiece {
@@ -68,13 +68,13 @@ export class FileEntry {
     const length = piece.whole('chunkSize') || size - at;
     if (offset !== at || length <= 0 || length > size - at) {
       const shown = `chunk ${i} of ${length} bytes at ${offset}`;
-      throw entry.bad(`chunks without a gap up to ${size} are expected from ${at}, got ${shown}`);
+      throw entry.bad(`expected chunks without a gap from ${at} up to ${size}, got ${shown}`);
     }
     this.#at = at + length;
     if (piece.text('chunkType') === 'zeros') return { kind: 'zeros', length };
     const begin = piece.whole('offset');
     if (begin >= end) {
-      throw entry.bad(`an offset in the blob below ${end} is expected, got ${begin}`);
+      throw entry.bad(`expected an offset in the blob below ${end}, got ${begin}`);
     }
     const digest = piece.digest('chunkDigest') ?? (isOnly ? entry.digest('digest') : null);
     if (digest === null && needsDigests) {

@@ -41,14 +41,14 @@ export class TocEntry {
   text(key: string): string {
     const value = this.#value[key] ?? '';
     if (typeof value === 'string') return value;
-    throw this.bad(`${key}: a text is expected, got ${shown(value)}`);
+    throw this.bad(`${key}: expected a string, got ${shown(value)}`);
   }
 
   /** A number that is whole and not negative; 0 if it is absent. Numbers of 2^53 and more are rounded. */
   whole(key: string): number {
     const value = this.#value[key] ?? 0;
     if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
-    throw this.bad(`${key}: a whole number is expected, got ${shown(value)}`);
+    throw this.bad(`${key}: expected a whole number, got ${shown(value)}`);
   }
 
   /** A SHA-256; null if it is absent. */
@@ -57,13 +57,13 @@ export class TocEntry {
     if (text === '') return null;
     const bytes = sha256Bytes(text);
     if (bytes) return bytes;
-    throw this.bad(`${key}: "sha256:" and 64 digits are expected, got ${shown(text)}`);
+    throw this.bad(`${key}: expected "sha256:" and 64 digits, got ${shown(text)}`);
   }
 
   attributes(): Attributes {
     const time = this.text('modtime');
     const parsed = time === '' ? { seconds: 0, nanoseconds: 0 } : parseTime(time);
-    if (!parsed) throw this.bad(`modtime: a time is expected, got ${shown(time)}`);
+    if (!parsed) throw this.bad(`modtime: expected a time, got ${shown(time)}`);
     const xattrs = this.#xattrs();
     return {
       // Old tools have the type in it.
@@ -85,14 +85,14 @@ export class TocEntry {
     const value = this.#value['xattrs'] ?? null;
     if (value === null) return null;
     if (typeof value !== 'object' || Array.isArray(value)) {
-      throw this.bad(`xattrs: an object is expected, got ${shown(value)}`);
+      throw this.bad(`xattrs: expected an object, got ${shown(value)}`);
     }
     const xattrs = new Map<string, Uint8Array>();
     for (const [name, bytes] of Object.entries(value)) {
       // Go writes null for what is empty.
       const text: unknown = bytes ?? '';
       if (typeof text !== 'string') {
-        throw this.bad(`xattrs: base64 is expected, got ${shown(text)}`);
+        throw this.bad(`xattrs: expected base64, got ${shown(text)}`);
       }
       xattrs.set(byteString(name), Buffer.from(text, 'base64'));
     }

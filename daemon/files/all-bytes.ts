@@ -15,7 +15,7 @@ const ZEROS = Buffer.alloc(64 * 1024);
 export async function* allBytes(path: string, file: ImageFile): AsyncGenerator<Buffer> {
   const { type, size } = await file.stat();
   if (type !== 'reg') {
-    const text = `${shownPath(path)}: a ${TYPE_NAMES[type]}, and not a regular file`;
+    const text = `${shownPath(path)}: not a regular file: a ${TYPE_NAMES[type]}`;
     throw new OverlaybdError('UNSUPPORTED', text);
   }
   let at = 0;

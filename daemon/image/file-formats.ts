@@ -90,10 +90,10 @@ const chunked: Content = {
 /** @throws OverlaybdError UNSUPPORTED if nothing verifies the table of contents, and something must */
 function checkToc({ needsToc }: ContentRules, digest: string | null, blob: string): void {
   if (digest !== null || !needsToc) return;
-  const what = 'a table of contents whose digest the manifest does not have';
+  const what = 'the manifest has no digest of the table of contents';
   throw new OverlaybdError(
     'UNSUPPORTED',
-    `${blob}: ${what}, so that nothing in it can be verified; --insecure-toc opens it`,
+    `${blob}: ${what}, so it cannot be verified; use --insecure-toc to open it anyway`,
   );
 }
 

@@ -149,7 +149,7 @@ function treeOf(layer: OpenedLayer, name: string): LayerTree {
     const size = found.around ? found.around.table.size : plainSize;
     const end = tree.sourceEnd(i);
     if (end <= size) continue;
-    const message = `${source.name}: files up to byte ${end} are expected, and it ends at ${size}`;
+    const message = `${source.name}: expected at least ${end} bytes, got ${size}`;
     throw new OverlaybdError('BAD_FORMAT', message);
   }
   return tree;

@@ -246,7 +246,7 @@ async function readVerified(
     await copy?.restart();
     if (cached && attempt === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
-    const message = `${source.name}: its ${source.size} bytes have the digest ${got}, and not ${expected}`;
+    const message = `${source.name}: expected digest ${expected}, got ${got} (${source.size} bytes)`;
     const facts = { digest: expected, expected, got };
     throw new OverlaybdError('BAD_CHECKSUM', message, { facts });
   }

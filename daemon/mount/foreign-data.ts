@@ -77,7 +77,7 @@ export function nameForeignData(head: Buffer): string {
   if (known?.by !== undefined) {
     return `it holds ${known.what}: ${ATTACH}, and use it by hand: ${known.by}`;
   }
-  if (known) return `it holds ${known.what}, which no program shows as files`;
+  if (known) return `it holds ${known.what}, which has no files`;
   const container = CONTAINERS.find((signature) => hasText(head, signature));
   if (container) return `it holds ${container.what}, not a file system: the image was built wrong`;
   if (hasMbr(head)) {

@@ -31,7 +31,7 @@ export function checkBytes(bytes: Uint8Array, digest: string, where: string): vo
   if (got === digest) return;
   throw new OverlaybdError(
     'BAD_CHECKSUM',
-    `${where}: its ${bytes.length} bytes have the digest ${got}, and not ${digest}`,
+    `${where}: expected digest ${digest}, got ${got} (${bytes.length} bytes)`,
     { facts: { digest, expected: digest, got } },
   );
 }

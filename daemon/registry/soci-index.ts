@@ -29,7 +29,7 @@ export function namedSociIndex({ annotations }: ImageManifest, name: string): st
   const digest = annotations.get(SOCI_ANNOTATION.index) ?? null;
   if (digest === null || isSha256(digest)) return digest;
   const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
-  const message = `${name}: its annotation ${SOCI_ANNOTATION.index} is ${shown}: "sha256:" and 64 digits are expected`;
+  const message = `${name}: its annotation ${SOCI_ANNOTATION.index}: expected "sha256:" and 64 digits, got ${shown}`;
   throw new OverlaybdError('BAD_FORMAT', message);
 }
 

@@ -32,7 +32,7 @@ function tocDigestsOf({ annotations }: Descriptor, where: string): TocDigests | 
     const digest = annotations.get(key);
     if (digest === undefined || isSha256(digest)) return digest ?? null;
     const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
-    const message = `${where}: its annotation ${key} is ${shown}: "sha256:" and 64 digits are expected`;
+    const message = `${where}: its annotation ${key}: expected "sha256:" and 64 digits, got ${shown}`;
     throw new OverlaybdError('BAD_FORMAT', message);
   };
   const json = digestOf(JSON_DIGEST);

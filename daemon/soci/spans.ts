@@ -50,7 +50,7 @@ async function gzipSpans(ztoc: Ztoc, options: SpanOptions): Promise<PieceTable> 
   const windows: Buffer[] = [];
   const bits: number[] = [];
   let at = zinfo.at(0);
-  if (at.plain !== 0) throw badSpan(name, 0, 'the begin of the archive', at.plain);
+  if (at.plain !== 0) throw badSpan(name, 0, 'the start of the archive', at.plain);
   for (let i = 0; i < zinfo.count; i++) {
     const next: Checkpoint | null = i + 1 < zinfo.count ? zinfo.at(i + 1) : null;
     const end = next?.stored ?? compressedSize;

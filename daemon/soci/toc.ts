@@ -71,7 +71,7 @@ function draftOf(entry: FlatTable, blob: string): FullDraft {
   const time = entry.text(ENTRY.time);
   const parsed = time === '' ? { seconds: 0, nanoseconds: 0 } : parseTime(time);
   if (!parsed) {
-    throw entryError('BAD_FORMAT', blob, place, `a time is expected, got ${shown(time)}`);
+    throw entryError('BAD_FORMAT', blob, place, `expected a time, got ${shown(time)}`);
   }
   const xattrs = xattrsOf(entry, blob, place);
   const draft = fullDraft(path, 'reg', offset, {
@@ -150,7 +150,7 @@ class Places {
   add({ path, position, size }: FullDraft): void {
     const end = position + size;
     if (end > this.#archiveSize) {
-      const text = `data of ${size} bytes are expected within the ${this.#archiveSize} of the archive`;
+      const text = `expected its data to end within the archive of ${this.#archiveSize} bytes, got ${end}`;
       throw entryError('BAD_FORMAT', this.#blob, { path, position }, text);
     }
     const last = this.#drafts.at(-1);
@@ -169,7 +169,7 @@ class Places {
   }
 
   #overlap(draft: { path: string; position: number }, end: number): OverlaybdError {
-    const text = `a header is expected in front of its data, after those of another entry up to byte ${end}`;
+    const text = `expected a header before its data, after the data of another entry up to byte ${end}`;
     return entryError('BAD_FORMAT', this.#blob, draft, text);
   }
 }

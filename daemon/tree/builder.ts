@@ -231,7 +231,7 @@ export class LayerTreeBuilder {
     if (isInPlace && isSource && isAligned) return;
     const shown = `${length} bytes at ${fileOffset}, in content source ${source} at ${offset}`;
     if (!isInPlace) {
-      const text = `a range of data from byte ${from} on and within ${size} is expected, got ${shown}`;
+      const text = `expected a range of data from byte ${from} on and within ${size}, got ${shown}`;
       throw this.#bad('BAD_FORMAT', draft, text);
     }
     if (!isSource) {

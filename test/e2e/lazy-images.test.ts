@@ -1,5 +1,5 @@
 // Images whose layers are eStargz, zstd:chunked and plain archives: from a layout and from a registry, with what their
-// manifests say of the tables of contents.
+// manifests say about the tables of contents.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -118,12 +118,12 @@ const WRONG: [what: string, layers: FilesLayer[], message: RegExp][] = [
   [
     'the digest of another kind of table',
     layersWith({ [MANIFEST_CHECKSUM]: chunked.digest }),
-    /a table of contents whose digest the manifest does not have, so that nothing in it can be verified/,
+    /the manifest has no digest of the table of contents, so it cannot be verified/,
   ],
   [
     'what is no digest',
     layersWith({ [TOC_DIGEST]: 'sha256:0' }),
-    /layer 0 of 3: its annotation .*toc\.digest is "sha256:0": "sha256:" and 64 digits are expected/,
+    /layer 0 of 3: its annotation .*toc\.digest: expected "sha256:" and 64 digits, got "sha256:0"/,
   ],
 ];
 

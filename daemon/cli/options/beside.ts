@@ -77,7 +77,7 @@ export function besideOf(args: BesideArguments): Beside | null {
   if (objects === '') throw badArgument('--objects: an empty path');
   if (args.blobs === '') throw badArgument('--blobs: an empty path');
   if (tocDigest !== undefined && !isSha256(tocDigest)) {
-    throw badArgument('--toc-digest: "sha256:" and 64 digits 0-9, a-f are expected');
+    throw badArgument('--toc-digest: expected "sha256:" and 64 digits 0-9, a-f');
   }
   if (ztoc.includes('')) throw badArgument('--ztoc: an empty path');
   const choices = choicesOf(args);
@@ -101,7 +101,7 @@ function choicesOf({
   'soci-index': sociIndex,
 }: BesideArguments): LayerChoices {
   if (layer !== undefined && !(Number.isInteger(layer) && layer >= 0)) {
-    throw badArgument('--layer: not a whole number of 0 or more');
+    throw badArgument('--layer: expected 0 or a positive whole number');
   }
   if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {

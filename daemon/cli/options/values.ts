@@ -112,7 +112,7 @@ function isBoolean(text: string): boolean {
  */
 export function imageWords(words: readonly string[] = []): readonly string[] {
   if (!words.includes('')) return words;
-  throw badArgument('an image is an empty text: name a file');
+  throw badArgument('an image is empty: name a file');
 }
 
 /**

@@ -63,7 +63,7 @@ async function isRefused(
   const second = await live();
   await second.manager.recover();
   t.match(await second.manager.status(), [{ state: 'failed' }]);
-  t.match(second.log.join('\n'), new RegExp(`attached: .*${path}: another file with the digest`));
+  t.match(second.log.join('\n'), new RegExp(`attached: .*${path}: expected digest`));
   writeFileSync(path, before);
   await until(() => isServed(second));
   await second.die();
@@ -170,7 +170,7 @@ await test('a device of EROFS that is edited in place in its folder', async (t) 
 });
 
 /**
- * Of the same size, begin and end, whatever is in the middle: gzip stores the bytes as they are, and the checksum of what
+ * Of the same size, start and end, whatever is in the middle: gzip stores the bytes as they are, and the checksum of what
  * differs is not in the last member.
  */
 function gzipOf(name: string, fill: string): Buffer {

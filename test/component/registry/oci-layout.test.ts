@@ -159,7 +159,7 @@ await test('layouts that lie', async (t) => {
   writeFileSync(manifest, other.fill('9', other.length - 20, other.length - 15));
   await t.rejects(resolve(name), {
     code: 'BAD_CHECKSUM',
-    message: new RegExp(`^${manifest}: its \\d+ bytes have the digest`),
+    message: new RegExp(`^${manifest}: expected digest .*, got `),
   });
   rmSync(manifest);
   symlinkSync('/dev/zero', manifest);

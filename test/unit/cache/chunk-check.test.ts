@@ -49,7 +49,7 @@ await test('bytes that come', (t) => {
   const [expected, got] = [digests.expected(1), digests.mismatch(1, wrong)];
   t.throws(() => checkChunk(digests, spec, 1, wrong), {
     code: 'BAD_CHECKSUM',
-    message: `r/app@x: chunk 1 (bytes 65536-65635): its SHA-256 begins with ${got}, and with ${expected} when`,
+    message: `r/app@x: chunk 1 (bytes 65536-65635): expected SHA-256 ${expected}... as when all ${spec.size} bytes of the layer were read, got ${got}...`,
     facts: { digest: 'sha256:x', range: '65536-65635', expected, got },
   });
   t.end();

@@ -82,7 +82,7 @@ await test('a file that is missing, cut or damaged anywhere is refused', async (
   writeFileSync(path, whole);
   await t.rejects(readMetadataFile(path, 'ef'.repeat(32)), {
     code: 'BAD_CHECKSUM',
-    message: /have the digest sha256:.*, and the record says sha256:efef/,
+    message: /expected metadata with the digest sha256:efef.*, got sha256:/,
   });
   t.same(await readMetadataFile(path, digest), tree);
 });
@@ -95,7 +95,7 @@ await test('a file whose header promises more or fewer bytes than it has is refu
   const whole = readFileSync(path);
   for (const [rows, message] of [
     [1, /cannot be inflated: more than 4121 bytes/],
-    [3, /cannot be inflated: 4146 bytes, and 4171 are expected/],
+    [3, /cannot be inflated: expected 4171 bytes, got 4146/],
   ] as const) {
     const text = whole.toString('latin1', 0, whole.length - 32);
     const body = Buffer.from(text.replace('"rows":2', `"rows":${rows}`), 'latin1');

@@ -108,7 +108,7 @@ await test('a chunk that does not go on with its file is found before the next i
   // Its name is not a text; what follows the wrong chunk is not looked at.
   const rest = { name: 7 };
   const message =
-    /"a" at byte 24: chunks without a gap .* from 1, got chunk 1 of 999999999 .* at 5/;
+    /"a" at byte 24: expected chunks without a gap from 1 .*, got chunk 1 of 999999999 .* at 5/;
   await t.rejects(tocOf(file, wrong, rest), { code: 'BAD_FORMAT', message });
 });
 
@@ -149,22 +149,26 @@ await test('a hard link to a file of a lower layer that a later entry removes, a
 const file = { name: 'f', type: 'reg', size: 10, offset: 5, chunkDigest: DIGEST };
 const WRONG: [unknown[], string, RegExp][] = [
   [[{ ...file, type: 'socket' }], 'UNSUPPORTED', /entry "f" at byte 24: its type is "socket"/],
-  [[{ ...file, type: 5 }], 'BAD_FORMAT', /type: a text is expected, got "5"/],
-  [[{ ...file, name: {} }], 'BAD_FORMAT', /name: a text is expected/],
-  [[{ ...file, uid: -1 }], 'BAD_FORMAT', /uid: a whole number is expected, got "-1"/],
+  [[{ ...file, type: 5 }], 'BAD_FORMAT', /type: expected a string, got "5"/],
+  [[{ ...file, name: {} }], 'BAD_FORMAT', /name: expected a string/],
+  [[{ ...file, uid: -1 }], 'BAD_FORMAT', /uid: expected a whole number, got "-1"/],
   [[{ ...file, uid: 2 ** 40 }], 'LIMIT', /owner 1099511627776:0/],
-  [[{ ...file, modtime: 'now' }], 'BAD_FORMAT', /modtime: a time is expected, got "now"/],
+  [[{ ...file, modtime: 'now' }], 'BAD_FORMAT', /modtime: expected a time, got "now"/],
   [[{ ...file, size: 2 ** 44 + 1 }], 'LIMIT', /a file of 17592186044417 bytes/],
   [[{ ...file, size: 2 ** 30 }], 'LIMIT', /1073741824 bytes are to be decoded for one piece/],
   [
     [{ ...file, offset: 1000 }],
     'BAD_FORMAT',
-    /an offset in the blob below 1000 is expected, got 1000/,
+    /expected an offset in the blob below 1000, got 1000/,
   ],
   [[{ ...file, innerOffset: 2 ** 52 }], 'LIMIT', /are to be decoded for one piece/],
-  [[{ ...file, chunkDigest: 'sha512:0' }], 'BAD_FORMAT', /chunkDigest: "sha256:" and 64 digits/],
+  [
+    [{ ...file, chunkDigest: 'sha512:0' }],
+    'BAD_FORMAT',
+    /chunkDigest: expected "sha256:" and 64 digits/,
+  ],
   [[{ ...file, chunkDigest: '' }], 'BAD_FORMAT', /chunk 0 has no digest/],
-  [[{ ...file, chunkSize: 5 }], 'BAD_FORMAT', /chunks of 10 bytes are expected, got 5/],
+  [[{ ...file, chunkSize: 5 }], 'BAD_FORMAT', /expected chunks of 10 bytes, got 5/],
   [[{ ...file, chunkSize: 11 }], 'BAD_FORMAT', /got chunk 0 of 11 bytes at 0/],
   [[{ ...file, chunkOffset: 1 }], 'BAD_FORMAT', /got chunk 0 of 10 bytes at 1/],
   [[file, { name: 'f', type: 'chunk', chunkOffset: 10 }], 'BAD_FORMAT', /got chunk 1 of 0 bytes/],
@@ -177,8 +181,8 @@ const WRONG: [unknown[], string, RegExp][] = [
     /a file of 0 bytes with chunks/,
   ],
   [[{ name: 'f', type: 'chunk' }], 'BAD_FORMAT', /a chunk that follows no file/],
-  [[{ ...file, xattrs: [] }], 'BAD_FORMAT', /xattrs: an object is expected/],
-  [[{ ...file, xattrs: { a: 1 } }], 'BAD_FORMAT', /xattrs: base64 is expected/],
+  [[{ ...file, xattrs: [] }], 'BAD_FORMAT', /xattrs: expected an object/],
+  [[{ ...file, xattrs: { a: 1 } }], 'BAD_FORMAT', /xattrs: expected base64/],
   [[{ name: 'l', type: 'symlink' }], 'BAD_FORMAT', /the target of a symlink is ""/],
   [
     [

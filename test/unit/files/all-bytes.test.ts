@@ -29,6 +29,6 @@ await test('only regular files have bytes', async (t) => {
   const all = async (): Promise<void> => {
     for await (const _ of allBytes('a\u001b', fileOf({ type: 'dir' }, []))) t.fail();
   };
-  const message = String.raw`"a\u{1b}": a directory, and not a regular file`;
+  const message = String.raw`"a\u{1b}": not a regular file: a directory`;
   await t.rejects(all(), { code: 'UNSUPPORTED', message });
 });

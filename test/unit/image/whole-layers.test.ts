@@ -30,7 +30,7 @@ const FORMS: [format: WholeFormat, bytes: Buffer][] = [
 const digestOf = (bytes: Buffer): string =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** A blob as a registry has it; it reads `bytes` in place of what a cache would have. */
+/** A blob as a registry has it; it reads `bytes` instead of what a cache would have. */
 class FakeReaders extends ReaderFactory {
   readonly dropped: [number, number, number][] = [];
   readonly bytes: Buffer;
@@ -94,7 +94,7 @@ for (const [format, bytes] of FORMS) {
     const bad = new FakeReaders(wrong);
     await t.rejects(openWholeLayer(format, bad.inner, { digests }, tools(bad)), {
       code: 'BAD_CHECKSUM',
-      message: `blob: its ${bytes.length} bytes have the digest ${digestOf(wrong)}, and not ${digests.blob}`,
+      message: `blob: expected digest ${digests.blob}, got ${digestOf(wrong)} (${bytes.length} bytes)`,
     });
     t.same(bad.dropped, [[7, 0, Math.ceil(bytes.length / 65_536) - 1]]);
   });

@@ -19,7 +19,7 @@ await test('known signatures are found at their exact place only', (t) => {
     [54, 'FAT16   ', /FAT16/],
     [1024, '\x10\x20\xf5\xf2', /F2FS/],
     [32769, 'CD001', /ISO 9660/],
-    [4086, 'SWAPSPACE2', /swap space, which no program shows as files/],
+    [4086, 'SWAPSPACE2', /swap space, which has no files/],
     [0, 'ZFile\x00\x01', /a ZFile, not a file system: the image was built wrong/],
     [257, 'ustar', /a tar archive/],
     [0, '\x1f\x8b\x08', /a gzip file/],

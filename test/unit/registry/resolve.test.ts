@@ -115,7 +115,7 @@ await test('by digest: asked for once, and its bytes are checked', async (t) => 
   registry.corrupt(digest, encode(native('b')));
   await t.rejects(resolve(registry, { ...asked, known: new MemoryKnown() }), {
     code: 'BAD_CHECKSUM',
-    message: new RegExp(`^${asked.name}: its \\d+ bytes have the digest sha256:`),
+    message: new RegExp(`^${asked.name}: expected digest sha256:\\w+, got sha256:`),
   });
 });
 
@@ -329,7 +329,7 @@ await test('an ordinary image to which none refers is served as it is', async (t
   t.same(registry.requests, [`manifest 1 if not ${String(digest)}`], 'no further question');
 });
 
-await test('what the configuration of an ordinary image says of its layers', async (t) => {
+await test('what the configuration of an ordinary image says about its layers', async (t) => {
   const registry = new MemoryRegistry();
   const type = 'application/vnd.oci.image.config.v1+json';
   const put = (config: Json, mediaType = type): void => {

@@ -41,7 +41,7 @@ await test('what is no digest', (t) => {
   for (const key of [ESTARGZ, OLD, NEW]) {
     t.throws(() => tocsOf([layer({}), layer({ [key]: 'md5:0' })], 'image'), {
       code: 'BAD_FORMAT',
-      message: `image: layer 1 of 2: its annotation ${key} is "md5:0": "sha256:" and 64 digits are expected`,
+      message: `image: layer 1 of 2: its annotation ${key}: expected "sha256:" and 64 digits, got "md5:0"`,
     });
   }
   t.end();

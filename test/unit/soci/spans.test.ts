@@ -38,7 +38,7 @@ function checkpoint(i: number, field: 'stored' | 'plain', value: number) {
 
 await test('what is wrong in gzip', async (t) => {
   const cases: [change: (parts: ZtocParts) => void, code: string, message: RegExp][] = [
-    [checkpoint(0, 'plain', 1), 'BAD_FORMAT', /span 0 .* the begin of the archive, got 1$/],
+    [checkpoint(0, 'plain', 1), 'BAD_FORMAT', /span 0 .* the start of the archive, got 1$/],
     [checkpoint(1, 'plain', 0), 'BAD_FORMAT', /span 0 .* bytes of the archive in their order/],
     [checkpoint(1, 'stored', 2), 'BAD_FORMAT', /span 0 .* bytes of the layer in their order/],
     [checkpoint(1, 'stored', 2 ** 40), 'BAD_FORMAT', /span 0 .* got 10 to 1099511627776$/],

@@ -105,18 +105,22 @@ await test('entries in any order', async (t) => {
 await test('what is wrong', async (t) => {
   const cases: [entries: Entry[], code: string, message: RegExp][] = [
     [[{ name: 'a', offset: 512, type: 'socket' }], 'UNSUPPORTED', /its type is "socket"/],
-    [[{ name: 'a', offset: 512, time: 'now' }], 'BAD_FORMAT', /a time is expected, got "now"/],
-    [[{ name: 'a', offset: 0 }], 'BAD_FORMAT', /a header is expected in front of its data/],
+    [[{ name: 'a', offset: 512, time: 'now' }], 'BAD_FORMAT', /expected a time, got "now"/],
+    [[{ name: 'a', offset: 0 }], 'BAD_FORMAT', /expected a header before its data/],
     [
       [
         { name: 'a', offset: 512, size: 600 },
         { name: 'b', offset: 1536 },
       ],
       'BAD_FORMAT',
-      /^layer: entry "b" at byte 1536: a header .* up to byte 1112$/,
+      /^layer: entry "b" at byte 1536: expected a header .* up to byte 1112$/,
     ],
-    [[{ name: 'a', offset: 512, size: 99_489 }], 'BAD_FORMAT', /within the 100000 of the archive/],
-    [[{ name: 'a', offset: 2 ** 52 }], 'BAD_FORMAT', /within the 100000 of the archive/],
+    [
+      [{ name: 'a', offset: 512, size: 99_489 }],
+      'BAD_FORMAT',
+      /within the archive of 100000 bytes/,
+    ],
+    [[{ name: 'a', offset: 2 ** 52 }], 'BAD_FORMAT', /within the archive of 100000 bytes/],
     [[{ name: 'a', offset: 700, size: 1 }], 'UNSUPPORTED', /multiples of 512/],
     [[{ name: 'a', offset: 512, size: -1 }], 'BAD_FORMAT', /size of a file: a whole number/],
     [[{ name: 'a', offset: 512, mode: -1 }], 'BAD_FORMAT', /mode: a whole number/],

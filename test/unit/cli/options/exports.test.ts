@@ -31,8 +31,8 @@ await test('contradictory and duplicate exports are refused', (t) => {
   const cases: [ExportArguments, RegExp, DaemonConfig?][] = [
     [{ export: ['web'] }, /^--export "web": not NAME=IMAGE$/],
     [{ export: ['web='] }, /not NAME=IMAGE/],
-    [{ image: [''] }, /^an image is an empty text: name a file$/],
-    [{ image: ['a', ''] }, /^an image is an empty text/],
+    [{ image: [''] }, /^an image is empty: name a file$/],
+    [{ image: ['a', ''] }, /^an image is empty/],
     [{ export: ['a=1', 'a=2'] }, /^two exports are named "a"$/],
     [{ image: ['x'], export: ['=y'] }, /^two exports are named ""$/],
     [{ export: ['a=1'] }, /two exports/, { exports: { a: '/a' } }],
