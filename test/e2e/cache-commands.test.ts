@@ -65,7 +65,7 @@ await t.test('warm fetches an image, and cache shows, checks and removes it', as
 await t.test('warm finds wrong bytes that no other check can see', async (test) => {
   const { front, files, image, name } = await remoteImage(test);
   const options = remoteOptions([front], join(shortFolder(test), 'cache'));
-  // Of the layer that is not compressed: far behind its head, and before its index.
+  // Of the layer that is not compressed: far after its head, and before its index.
   const reference = image.layers[2]?.digest ?? '';
   const at = 300_000;
   const match = { kind: 'data', reference, covers: at } as const;

@@ -65,7 +65,7 @@ await test('without a mount, and devices that are missing or wrong', async (t) =
   }
 });
 
-await test('an archive behind its index: a disk as it is', async (t) => {
+await test('an archive after its index: a disk as it is', async (t) => {
   const root = requireLazyFixtures(t);
   if (root === null) return;
   const path = join(shortFolder(t), 'image.erofs');

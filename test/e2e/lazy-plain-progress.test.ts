@@ -30,7 +30,7 @@ await t.test('how far an opening is, while others go on', async (test) => {
   );
   const other = await remoteImage(test);
   await pushFiles(other.layout, 'fast', layers.slice(1, 2));
-  // Neither in its begin nor in its end, which are read first.
+  // Neither at its start nor at its end, which are read first.
   const match = { kind: 'data', reference: sha256(gzip), covers: gzip.length - 600_000 } as const;
   const stalled = front.rule({ match, action: { do: 'stall' } });
   const folder = shortFolder(test);

@@ -1,4 +1,4 @@
-// What the metrics say of reads that hang: while they hang, and afterwards.
+// What the metrics say about reads that hang: while they hang, and afterwards.
 import { join } from 'node:path';
 import t from 'tap';
 import { DaemonProcess, shortFolder } from '../support/daemon-process.js';

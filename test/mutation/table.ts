@@ -119,7 +119,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   },
   'registry/http/client DEFAULT_LIMITS.pools': { survives: 'no unit test connects to 257 hosts' },
   'registry/http/body PROGRESS_BYTES': {
-    survives: 'how often the time for 64 KiB begins anew: a test of it would be one of the clock',
+    survives: 'how often the time for 64 KiB starts again: a test of it would be one of the clock',
   },
   'server/operation DRAIN_TIMEOUT_MS': { survives: TIME },
   'server/start DRAIN_TIMEOUT_MS': { survives: TIME },

@@ -1,4 +1,4 @@
-// Finds the test that an uncaught error belongs to, in place of tap's `async-hook-domain` (tap-bundle.ts). That one is told
+// Finds the test that an uncaught error belongs to, instead of tap's `async-hook-domain` (tap-bundle.ts). That one is told
 // of the end of every promise, which costs more than most tests do with the promise. Here each asynchronous resource
 // refers to the domain of the code that made it.
 import { createHook, executionAsyncResource } from 'node:async_hooks';

@@ -53,7 +53,7 @@ export interface WriteOptions {
 
 export interface WrittenBlob {
   blob: Buffer;
-  /** What an annotation says of the table of contents. */
+  /** What an annotation says about the table of contents. */
   digest: string;
 }
 

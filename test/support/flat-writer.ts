@@ -26,7 +26,7 @@ function widthOf(value: FlatValue): number {
 }
 
 class FlatWriter {
-  /** What is written is at its begin: it has room for more, because a list of files has a hundred thousand tables. */
+  /** What is written is at its start: it has room for more, because a list of files has a hundred thousand tables. */
   #room = Buffer.alloc(1024);
   #size = 0;
 

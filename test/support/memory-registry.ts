@@ -63,7 +63,7 @@ export class MemoryRegistry implements ManifestSource {
   readonly requests: string[] = [];
   /** The repositories that were asked for manifests. */
   readonly places = new Set<string>();
-  /** What requests end in, in place of an answer. */
+  /** What requests end in, instead of an answer. */
   failure: (() => Promise<never>) | null = null;
   /** References whose requests fail. */
   failing = new Set<string>();

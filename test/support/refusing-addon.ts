@@ -1,4 +1,4 @@
-// A copy of the addon whose external array buffers are refused: it calls a function of ours in place of Node's.
+// A copy of the addon whose external array buffers are refused: it calls a function of ours instead of Node's.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Writes archives with an index of tarfs behind them. Written from the description of the format, not from the reader that it
+// Writes archives that end with an index of tarfs. Written from the description of the format, not from the reader that it
 // tests.
 import { writeUstar } from './ustar.js';
 

@@ -72,7 +72,7 @@ class Model {
   #whiteout(path: string, own: ReadonlySet<string>, number: number): void {
     if (!isWhiteout(path)) return;
     const hidden = base(path).slice('.wh.'.length);
-    // A symlink that the layer has an entry in place of leads nowhere.
+    // A symlink that the layer replaces leads nowhere.
     for (let at = parent(path); at !== ''; at = parent(at)) {
       if (own.has(at) && this.#isBelowRealFolders(at)) {
         const node = this.tree.get(at);

@@ -17,11 +17,11 @@ const MOST_READ = 128 * 1024;
 const TABLE_READ = 32 * PAGE;
 /** The first read of a file, with its readahead. */
 const FILE_BEGIN = 16 * 1024;
-/** One regular file of this many is opened, and its begin is read. */
+/** One regular file of this many is opened, and its start is read. */
 const OPENED_EVERY = 3;
 
 /**
- * Every directory in its order; every inode that has a name; the begin of some files.
+ * Every directory in its order; every inode that has a name; the start of some files.
  * @param path of the raw image
  * @param size bytes of it
  */

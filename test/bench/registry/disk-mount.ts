@@ -14,7 +14,7 @@ const MOUNT_MS = 120_000;
 const POLL_MS = 2;
 const BUSY_MS = 10_000;
 
-/** How mount(8) is told of it. */
+/** How mount(8) is told about it. */
 export interface FileSystem {
   readonly type: string;
   readonly options: string;

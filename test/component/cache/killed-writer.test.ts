@@ -20,7 +20,7 @@ const CHUNKS = 40;
 const CONTENT = randomBytes(CONTENT_SEED, CHUNKS * CHUNK_SIZE - 77);
 const KILLS = usualOrLong(6, 12);
 
-/** Starts a writer and kills it when it has stored this many chunks. @returns how many it has told of */
+/** Starts a writer and kills it when it has stored this many chunks. @returns how many it has reported */
 async function killWriter(folder: string, seed: number, after: number): Promise<number> {
   const writer = fork(WRITER, [folder, CONTENT_SEED, CONTENT.length, seed].map(String));
   let stored = 0;

@@ -43,7 +43,7 @@ async function ci(t: Test, list: string): Promise<Report> {
   }
 }
 
-/** A part that writes its begin and its end into `$F/order`. */
+/** A part that writes its start and its end into `$F/order`. */
 const note = (name: string, command = 'true'): string =>
   `bash -c 'echo ${name} begins >>$F/order; ${command}; echo ${name} ends >>$F/order; echo "# { total: 2, pass: 1, skip: 1 }"'`;
 

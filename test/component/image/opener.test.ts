@@ -135,7 +135,7 @@ function withTimersOf(
   });
 }
 
-await test('an opening that advances gets its time anew', async (t) => {
+await test('an opening that advances gets all of its time again', async (t) => {
   const path = writeZeroedLayer(join(t.testdir(), 'layer'), LARGE);
   const timeoutMs = 86_400_001;
   let refreshed = 0;

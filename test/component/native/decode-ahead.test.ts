@@ -86,7 +86,7 @@ function add(
   );
 }
 
-/** Announces pairs one behind the other. @returns the numbers of their first blocks */
+/** Announces pairs one after the other. @returns the numbers of their first blocks */
 function announce(pairs: readonly Pair[]): number[] {
   let at = 0;
   return pairs.map(({ bytes, bounds }, i) => {

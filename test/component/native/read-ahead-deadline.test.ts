@@ -1,4 +1,4 @@
-// The deadline of what the file pool reads ahead: the reads behind it in the queue of the file must not wait longer than theirs.
+// The deadline of what the file pool reads ahead: the reads after it in the queue of the file must not wait longer than theirs.
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { closeFile, loadRange, openPath } from '../../../daemon/blob/file-jobs.js';
@@ -17,7 +17,7 @@ const DEADLINE_MS = 1500;
 /** Deadlines that pass, one after another, before the test gives up. */
 const PATIENCE = 4;
 
-await t.test('a read behind a region that is read ahead ends in its time', async (test) => {
+await t.test('a read after a region that is read ahead ends in its time', async (test) => {
   if (!requireStallableDisk(test)) return;
   const disk = await stallableDisk(test, shortFolder(test), Buffer.alloc(SIZE));
   // The pool reads ahead in files that can be asked without waiting. FUSE has none.
@@ -51,7 +51,7 @@ await t.test('a read behind a region that is read ahead ends in its time', async
   await disk.stall();
   files.deadline(DEADLINE_MS);
   const all = Array.from({ length: THREADS_PER_FILE - 1 }, () => stuck());
-  // It makes the region one to read ahead, which comes behind a read that takes the last thread.
+  // It makes the region one to read ahead, which comes after a read that takes the last thread.
   const second = read(REGION / 2);
   all.push(stuck());
   await second;

@@ -1,4 +1,4 @@
-// The xattrs of an inode: those behind it, and shared ones.
+// The xattrs of an inode: those after it, and shared ones.
 import { demand, type ReadDevice } from './demand.js';
 
 const PREFIXES = ['', 'user.', 'system.posix_acl_access', 'system.posix_acl_default', 'trusted.'];

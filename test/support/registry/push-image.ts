@@ -200,7 +200,7 @@ export interface FilesLayer {
   readonly bytes: Buffer;
   readonly mediaType: string;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** What the configuration says of its plain bytes, if it is not right. */
+  /** What the configuration says about its plain bytes, if it is not right. */
   readonly diffId?: string;
 }
 

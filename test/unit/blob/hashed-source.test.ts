@@ -72,7 +72,7 @@ await test('a source that is doubted is fetched again, each chunk once', async (
   );
 });
 
-await test('the effort is told of bytes that are only hashed, and may end that', async (t) => {
+await test('bytes that are only hashed are reported to the effort, which may end the work', async (t) => {
   const told: number[] = [];
   let units = 0;
   const effort = {

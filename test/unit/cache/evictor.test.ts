@@ -246,7 +246,7 @@ await test('room for a file that grows is counted before the file has it', async
   t.equal(await store.makeRoom(SIZE, 'copy'), null);
   t.equal((await store.list()).length, 4, 'five of six are below 90 %');
   t.equal(await store.makeRoom(2 * SIZE, 'copy'), null);
-  t.notOk((await digestsOf(store)).includes(refOf(contentOf(0)).digest), 'in place of the first');
+  t.notOk((await digestsOf(store)).includes(refOf(contentOf(0)).digest), 'instead of the first');
   t.equal(await store.makeRoom(0, 'copy'), null);
   // What is in use stays.
   t.same(await Promise.all(open.map((blob) => blob.complete())), [true, true]);

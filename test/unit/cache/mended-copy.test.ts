@@ -1,4 +1,4 @@
-// What differs between a damaged copy and one that was made anew is written in place.
+// What differs between a damaged copy and a newly made one is written in place.
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ await test('steps that differ, and those that are missing', async (t) => {
   }
 });
 
-await test('a copy that is made anew mends those that are open, whatever their name is by now', async (t) => {
+await test('a newly made copy mends those that are open, whatever their name is by now', async (t) => {
   const folder = t.testdir();
   const key = { kind: 'file', digits: 'a'.repeat(64) } as const;
   const make = async (copies: PlainCopies): Promise<string> => {

@@ -45,7 +45,7 @@ await test('what is not kept leaves nothing', async (t) => {
   t.same(readdirSync(join(folder, 'v1/layers')), []);
 });
 
-await test('bytes that come anew', async (t) => {
+await test('bytes that come again from the first one on', async (t) => {
   const folder = t.testdir();
   const copy = await new PlainCopies({ folder, limit: 220_000 }).begin(keyOf('a'), 'layer');
   await copy.write(50_000, PART);
@@ -68,7 +68,7 @@ await test('those that were used least recently make room', async (t) => {
   t.same(left, [paths[2], `${folder}/v1/layers/${'d'.repeat(64)}.file.plain`]);
 });
 
-await test('a copy that is made anew does not need room beside the old one', async (t) => {
+await test('a copy that is made again does not need room beside the old one', async (t) => {
   const folder = t.testdir();
   const copies = new PlainCopies({ folder, limit: 1_000_000 });
   const other = await keep(copies, keyOf('b'));

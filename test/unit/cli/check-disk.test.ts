@@ -1,4 +1,4 @@
-// What the commands that look inside an image say of a disk, before a program is started that shows its files.
+// What the commands that look inside an image say about a disk, before a program is started that shows its files.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';

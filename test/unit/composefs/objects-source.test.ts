@@ -116,7 +116,7 @@ await test('objects and what is in the image', async (t) => {
   t.ok(all.subarray(end, Math.ceil(end / 4096) * 4096).every((byte) => byte === 0));
 });
 
-await test('a wrong byte at the end of an object fails the read of its begin', async (t) => {
+await test('a wrong byte at the end of an object fails the read of its start', async (t) => {
   const here = await world(t);
   for (const [i, contents] of [LONG, SHORT].entries()) {
     const wrong = Buffer.from(contents);
@@ -135,7 +135,7 @@ await test('a wrong byte at the end of an object fails the read of its begin', a
   }
 });
 
-await test('another file in the place of a long object is checked anew, in every thread', async (t) => {
+await test('another file in the place of a long object is checked again, in every thread', async (t) => {
   const here = await world(t);
   const [long] = here.places as [number];
   const [path] = here.paths as [string];

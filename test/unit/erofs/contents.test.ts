@@ -38,7 +38,7 @@ function placedWith(isZeros: IsZeros, ...layers: LayerTree[]): Placed {
   return { rows: rowsOf(rows, first), blocks, first };
 }
 
-/** [sector from the begin of contents on, sectors, source, moffset], without the metadata. */
+/** [sector from the start of contents on, sectors, source, moffset], without the metadata. */
 function rowsOf(
   { count, sectors, lengths, sources, moffsets }: DeviceRows,
   first: number,

@@ -26,7 +26,7 @@ const padding = (path: string, bytes: number): EntryDraft => {
 /** Entry "a" that leaves this many bytes of the first block: the root takes 128 if it has another name "b". */
 const leaving = (left: number): EntryDraft => padding('a', 4096 - 128 - 64 - left);
 
-await test('the root is at byte 4096, with its names behind it', (t) => {
+await test('the root is at byte 4096, with its names after it', (t) => {
   const layout = layoutOf();
   t.equal(layout.nids[0], 128);
   t.equal(layout.inline[0], 1);
@@ -56,7 +56,7 @@ await test('xattrs may cross a block', (t) => {
   t.end();
 });
 
-await test('a target is behind its inode if both fit one block', (t) => {
+await test('a target is after its inode if both fit one block', (t) => {
   const fits = layoutOf(leaving(0), symlink('b', 4096 - 64));
   t.same([fits.nids[2], fits.inline[2], fits.blocks[2]], [8192 / 32, 1, NO_BLOCK]);
   const exceeds = layoutOf(leaving(0), symlink('b', 4096 - 63));

@@ -120,7 +120,7 @@ await test('a value of another inode is not shared', (t) => {
   t.end();
 });
 
-await test('an inode has at most 255 shared ones; the rest is behind it', (t) => {
+await test('an inode has at most 255 shared ones; the rest is after it', (t) => {
   const pairs = Object.fromEntries(
     Array.from({ length: 300 }, (_, i) => [`user.${1000 + i}`, 'v']),
   );

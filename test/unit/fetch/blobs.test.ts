@@ -51,7 +51,7 @@ await t.test('all holders of a blob share it, and it ends with the last one', as
   test.equal(blobs.find(number), undefined);
   test.same(told.slice(-3), [`1 closed ${number}`, `2 closed ${number}`, 'stop sha256:a']);
   await blobs.open(3, fake.ref);
-  test.ok(blobs.find(number), 'opened anew');
+  test.ok(blobs.find(number), 'opened again');
 });
 
 await t.test('one who adopts it keeps it open', async (test) => {

@@ -1,4 +1,4 @@
-// The begin of a blob is read from the cache if it is there, and from the registry otherwise.
+// The start of a blob is read from the cache if it is there, and from the registry otherwise.
 import { test } from 'tap';
 import { CachedHeads } from '../../../daemon/fetch/cached-heads.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
@@ -9,7 +9,7 @@ import { randomBytes } from '../../support/pattern.js';
 const content = randomBytes(1, 200_000);
 const ref = refOf(content);
 
-await test('the begin of a blob', async (t) => {
+await test('the start of a blob', async (t) => {
   const store = await openStore(t, { cacheFolder: t.testdir() });
   const registry = new MemoryRegistry();
   registry.blobs = new Map([[ref.digest, content]]);

@@ -98,7 +98,7 @@ await t.test('a blob without its digest is an error', async (test) => {
   await done;
 });
 
-await t.test('in the background: by its rate, behind reads, until it is there', async (test) => {
+await t.test('in the background: by its rate, after reads, until it is there', async (test) => {
   const fake = new FakeBlob(20 * MIB);
   const { clock, client, opened, filler, want } = setup(MIB, fake);
   client.prompt.add(fake.ref.host);

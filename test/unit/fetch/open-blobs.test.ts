@@ -1,4 +1,4 @@
-// The blobs that a thread has open: what the fetcher is told of them.
+// The blobs that a thread has open: what the fetcher learns about them.
 import t from 'tap';
 import { OpenBlobs } from '../../../daemon/fetch/open-blobs.js';
 import { FakeBlob } from '../../support/fetch-fakes.js';

@@ -8,7 +8,7 @@ import { loadTrace } from '../../../daemon/fetch/trace-layer.js';
 import { FakeBlob, scheduled } from '../../support/fetch-fakes.js';
 import { wrapTar } from '../../support/tar-writer.js';
 
-/** @param kept what the cache gives back in place of the layer */
+/** @param kept what the cache gives back instead of the layer */
 function layerOf(test: Test, layer: Buffer, kept = layer) {
   const fd = openSync(join(test.testdir(), 'data'), 'w+');
   writeSync(fd, kept);

@@ -37,7 +37,7 @@ await test('the image and its device are content sources', async (t) => {
   });
 });
 
-await test('devices behind the image are used there, unless --blobs names others', async (t) => {
+await test('devices after the image are used there, unless --blobs names others', async (t) => {
   const whole = Buffer.concat([bytes, Buffer.alloc(103 * BLOCK - bytes.length)]);
   const open = (dataBlobs: string | null): ReturnType<typeof openErofsLayer> =>
     openErofsLayer(new MemorySource(whole), whole, { dataBlobs }, TOOLS);

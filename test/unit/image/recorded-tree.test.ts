@@ -39,7 +39,7 @@ const around = (name: string): TarFile => ({ name, bytes: randomBytes(name.lengt
 const gzip = (bytes: Buffer): Buffer => gzipSync(bytes, { level: 0 });
 const words = (text: string): Buffer => Buffer.from(text.repeat(9000).slice(0, 9000));
 
-/** Layers of the same length, with the same begin and end: what differs is in the middle. */
+/** Layers of the same length, with the same start and end: what differs is in the middle. */
 function layerOf(name: string, text: string): Buffer {
   return writeUstar([around('a'), { name: `d/${name}`, bytes: words(text) }, around('zz')]);
 }

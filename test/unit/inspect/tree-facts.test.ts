@@ -1,4 +1,4 @@
-// What inspect says of layers of files, and of the file system that they become.
+// What inspect says about layers of files and the file system that they become.
 import { test, type Test } from 'tap';
 import { imageFacts, type ImageFacts } from '../../../daemon/inspect/image-facts.js';
 import { renderFacts } from '../../../daemon/inspect/render-facts.js';

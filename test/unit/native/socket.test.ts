@@ -306,7 +306,7 @@ await t.test('listening sockets are adopted, other descriptors are refused', asy
   test.equal(sockets.adoptListener(NO_SUCH_FD), -EBADF);
 });
 
-await t.test('takeStandard leaves /dev/null in place of a descriptor', async (test) => {
+await t.test('takeStandard leaves /dev/null instead of a descriptor', async (test) => {
   const [a, b] = sockets.pair();
   const taken = descriptors.takeStandard(a);
   test.ok(taken > 2 && taken !== a);

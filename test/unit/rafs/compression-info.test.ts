@@ -1,4 +1,4 @@
-// What a blob says of chunks that share what they are stored in: one changed field at a time, in a small tar.gz and a batch.
+// What a blob says about chunks that share what they are stored in: one changed field at a time, in a small tar.gz and a batch.
 import { test } from 'tap';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';

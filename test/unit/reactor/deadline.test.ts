@@ -26,7 +26,7 @@ await test('a stuck deadline is extended while the client takes bytes', async (t
   const seen = { looks: 0 };
   let isTaking = true;
   const progress = {
-    // Whoever looks again while the client takes bytes sees more, however late that is.
+    // A later look while the client takes bytes sees more, however late it is.
     get totalSent(): number {
       if (isTaking) seen.looks++;
       return seen.looks;

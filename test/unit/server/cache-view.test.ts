@@ -1,4 +1,4 @@
-// What the control API says of the cache and of hosts: who uses a blob, what is summed up, and no secrets.
+// What the control API says about the cache and hosts: who uses a blob, what is summed up, and no secrets.
 import { test } from 'tap';
 import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
 import type { FetchClient } from '../../../daemon/fetch/client.js';

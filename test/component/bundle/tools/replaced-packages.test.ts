@@ -1,4 +1,4 @@
-// What the bundle has in place of parts of packages: enough for the packages that use them.
+// What the bundle has instead of parts of packages: enough for the packages that use them.
 import { createRequire } from 'node:module';
 import { Transform, Writable } from 'node:stream';
 import { compileFunction } from 'node:vm';

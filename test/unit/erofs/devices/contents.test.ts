@@ -1,4 +1,4 @@
-// Where files have their contents: in blocks of the image, behind their inodes, and on devices, by number or by block.
+// Where files have their contents: in blocks of the image, after their inodes, and on devices, by number or by block.
 import { test } from 'tap';
 import { DeviceContents } from '../../../../daemon/erofs/devices/contents.js';
 import { readDeviceTable } from '../../../../daemon/erofs/devices/device-table.js';
@@ -74,7 +74,7 @@ await test('chunks on devices, holes, and runs that are joined', async (t) => {
   t.same(data.get('d'), []);
 });
 
-await test('blocks that are numbered as those of the image, and last bytes behind inodes', async (t) => {
+await test('blocks that are numbered as those of the image, and last bytes after inodes', async (t) => {
   const inImage = 'y'.repeat(BLOCK);
   const { data, sources, contents } = await contentsOf(
     [

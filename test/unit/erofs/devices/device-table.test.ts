@@ -22,7 +22,7 @@ function slotsOf(change: (bytes: Buffer) => void): ReturnType<typeof readDeviceT
   return readDeviceTable(new MemorySource(bytes), readSuperblock(bytes, 'image'));
 }
 
-await test('slots, and the places behind the image', async (t) => {
+await test('slots, and the places after the image', async (t) => {
   const slots = await slotsOf(() => undefined);
   t.same(slots, [
     { number: 1, tag: 'x'.repeat(64), blocks: 5, firstBlock: 9 },

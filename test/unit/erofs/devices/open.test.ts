@@ -37,7 +37,7 @@ await test('without the feature there are no further devices', (t) => {
   t.end();
 });
 
-await test('an image that has its devices behind it', async (t) => {
+await test('an image that is followed by its devices', async (t) => {
   const whole = Buffer.concat([bytes, Buffer.alloc(8 * BLOCK - bytes.length)]);
   t.equal(await openDevices(new MemorySource(whole), whole, UNBOUNDED, true), null);
   const opened = await openDevices(new MemorySource(whole), whole, UNBOUNDED, false);

@@ -67,7 +67,7 @@ await test('a limit of attempts, while the breaker is closed', async (t) => {
   t.equal(front.log.requests.length, 8);
 });
 
-await test('64 KiB of progress begin the count of attempts anew', async (t) => {
+await test('64 KiB of progress start the count of attempts again', async (t) => {
   const { front } = await startFront(t);
   const limits = { attempts: 2, breakerFailures: 100 };
   const last = 6 * 65_536 - 1;

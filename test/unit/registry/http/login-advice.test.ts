@@ -1,4 +1,4 @@
-// What an operator is told of a login, beside client-login.test.ts: names of hosts, and texts of files.
+// What an operator is told about a login, beside client-login.test.ts: names of hosts, and texts of files.
 import { test } from 'tap';
 import { loginAdvice } from '../../../../daemon/registry/http/login-advice.js';
 
