@@ -64,7 +64,7 @@ export interface ChunkFetcher {
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }
 
-/** Bytes that break a checksum are fetched again once in this time: the second time the registry has them so. */
+/** Bytes that break a checksum are fetched again once in this time. If they break it again, the registry itself has them. */
 const DISTRUST_MS = 60_000;
 /** Chunks of a blob that were fetched again recently. */
 const MAX_DISTRUSTED = 1024;

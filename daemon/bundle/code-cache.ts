@@ -38,7 +38,7 @@ function originOf(bundleId: string): string {
   return `${bundleId} ${process.version} ${process.arch} ${process.versions.v8} ${size} `;
 }
 
-/** Of damage, not of malice: the user who may write the cache may write the bundle, too. */
+/** Shows damage, not malice: a user who may write the cache may write the bundle, too. */
 function checksum(data: Buffer): string {
   // Threads load this file and check nothing. The main thread needs node:crypto later for the fingerprints of images.
   const { createHash } = process.getBuiltinModule('node:crypto');

@@ -63,7 +63,7 @@ export interface CacheStatus {
 
 /** A blob of the folder, or what was found when a layer was read as a whole. */
 export interface CacheEntry {
-  /** Of the blob; of a record of a file on this machine, what tells that file from others. */
+  /** The digest of the blob; for a record of a file on this machine, the identity of that file. */
   readonly digest: string;
   readonly what: 'blob' | 'record';
   /** Bytes of the blob; null: the state file cannot be read. */
@@ -83,6 +83,6 @@ export interface CacheCheck {
   readonly what: 'blob' | 'record';
   /** A record counts as one. */
   readonly chunks: number;
-  /** Those that were wrong, and are not used from now on. */
+  /** Chunks that were wrong, and are no longer used. */
   readonly bad: number;
 }

@@ -159,7 +159,7 @@ export interface CacheState extends Omit<CacheSummary, 'unreachable'> {
 export interface CacheBlobCheck {
   readonly digest: string;
   readonly chunks: number;
-  /** Those that were wrong, and are not used from now on. */
+  /** Chunks that were wrong, and are no longer used. */
   readonly bad: number;
 }
 

@@ -1,5 +1,5 @@
 // What a device was made of, if it was made of layers of files: kept when it is attached, and served again by a daemon
-// whose version would make other metadata of the same layers.
+// whose version would make different metadata of the same layers.
 
 import { existsSync } from 'node:fs';
 import { codeOf, factsOf, messageOf } from '../errors.js';

@@ -1,4 +1,4 @@
-// A registry whose blobs may be in the cache: the start of one that is there is not asked for, so that an image opens again
+// A registry whose blobs may be in the cache. The start of a cached blob is not fetched again, so that an image opens again
 // without its registry.
 
 import type { RegistryRef } from '../blob/blob-ref.js';

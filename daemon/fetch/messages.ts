@@ -74,11 +74,11 @@ export interface Answers {
 export interface WarmProgress {
   readonly bytes: number;
   readonly total: number;
-  /** Of `bytes`: what was there before. */
+  /** The part of `bytes` that was there before. */
   readonly cached: number;
 }
 
-/** Of ChunkDigests (blob/chunk-digests.ts). */
+/** The bytes of ChunkDigests (blob/chunk-digests.ts). */
 export type SharedDigests = Uint8Array<SharedArrayBuffer>;
 
 /** A range of chunks that a read waits for; both ends are included. */

@@ -23,7 +23,7 @@ export interface ContentSource {
 export interface FoundSources {
   /** By the number of the content source; null: its blob is missing. */
   readonly sources: readonly (ContentSource | null)[];
-  /** What is to tell the image from others in which these blobs are different ones: nothing else verifies them. */
+  /** Part of the identity of the image, because nothing else verifies these blobs. */
   readonly seeds: readonly string[];
   /** What says which blobs are missing. */
   readonly missing: OverlaybdError | null;

@@ -9,11 +9,11 @@ import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
 
 /** A copy that is damaged again within this time is left as it is: its disk does not keep what it gets. */
 const AGAIN_MS = 3_600_000;
-/** After an attempt that failed; twice as long after each further one. */
+/** The pause after an attempt that failed; twice as long after each further one. */
 const RETRY_MS = 60_000;
 /** Reports of reads that failed while the copy was damaged may come so late after it was mended. */
 const LATE_MS = 5000;
-/** Of names of decoded copies: cache/record-files.ts. A layer that is given as a file may have it, too, and is no copy then. */
+/** The suffix of decoded copies (cache/record-files.ts). A layer that is given as a file may have it, too, and is no copy. */
 const COPY_SUFFIX = '.plain';
 /** Codes of reads of a copy whose bytes are wrong, or not there. */
 const DAMAGE: ReadonlySet<string> = new Set(['BAD_CHECKSUM', 'SHORT_READ']);

@@ -37,9 +37,9 @@ export interface LayerNeed {
   readonly isLayer: boolean;
   /** Of an EROFS image: a further device, which --blobs may name in other ways. */
   readonly device?: NeededDevice;
-  /** Its bytes as an image says, if it is an ordinary layer: the manifest does not have it. */
+  /** Its size in bytes, as the image says, if it is an ordinary layer, which the manifest does not have. */
   readonly ordinarySize?: number;
-  /** Names of a blob that says more of it, of which the first is needed that is there. Absent or none: nothing is needed. */
+  /** Names of a blob that says more about it: the first that exists is needed. Absent or none: nothing is needed. */
   readonly infoNames?: readonly string[];
   /**
    * How its plain bytes are read; null: they are the blob's.

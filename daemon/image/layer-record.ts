@@ -1,5 +1,5 @@
-// What is kept of a layer that was read as a whole, so that it is not read again: its tree, of a compressed one where it can
-// be decoded from, and the digests that its bytes had. As bytes, and back.
+// What is kept of a layer that was read as a whole, so that it is not read again: its tree, the places from which a compressed
+// one can be decoded, and the digests of its bytes. As bytes, and back.
 
 import { createHash } from 'node:crypto';
 import { fstat, type BigIntStats } from 'node:fs';

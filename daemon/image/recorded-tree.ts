@@ -1,5 +1,5 @@
-// What a device got that is made of layers of files, for a later daemon whose version would write the same tree
-// otherwise: the metadata, where the contents of files are, and what the layers must be.
+// What the daemon served as a device of layers of files, for a later daemon whose version would write the same tree
+// differently: the metadata, where the contents of files are, and what the layers must be.
 
 import { createHash, type Hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';

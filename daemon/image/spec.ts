@@ -78,7 +78,7 @@ export function fileOf(spec: SourceSpec): FileSourceSpec | null {
   return null;
 }
 
-/** Whether a source is read from one that layers of files have around what is inside their wrappers. */
+/** Whether a source is read from one of pieces or objects, which layers of files have around the inside of their wrappers. */
 export function isAround(spec: SourceSpec): boolean {
   for (let at: SourceSpec | null = spec; at !== null; at = innerOf(at)) {
     if (at.kind === 'pieces' || at.kind === 'objects') return true;

@@ -16,7 +16,7 @@ import { openTurboLayer } from './turbo-layer.js';
 export interface TargetRefs {
   /** An archive of files, plain or in gzip. */
   readonly target: TargetName;
-  /** From where the target can be inflated; null: it is plain; `in layer`: if there is one, the layer's archive has it. */
+  /** The checkpoints to inflate the target from; null: it is plain; `in layer`: the layer's archive has them, if they exist. */
   readonly gzipIndex: BlobRef | 'in layer' | null;
 }
 

@@ -179,7 +179,7 @@ function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean 
 
 interface VerifiedLayer {
   readonly read: ReadLayer;
-  /** Of the map of chunks before it was read; absent: the blob is not of a registry, or its record was used. */
+  /** The generation of the chunk map before it was read; absent: the blob is not of a registry, or its record was used. */
   readonly generation?: number;
 }
 

@@ -40,7 +40,7 @@ export class ReadJob {
   isEnsured = false;
   /** The read is answered as a whole or not at all, because `ensure` has not been called. */
   isTrial = false;
-  /** A trial has found that bytes are not at hand. */
+  /** A trial found that bytes are missing. */
   isMissed = false;
   /** How many waits there were for the piece at `at`. */
   waits = 0;

@@ -8,7 +8,7 @@ import { inflateMembers, MIN_CHUNK } from './gzip-member.js';
 export interface BlockStart {
   /** High bits of the first stored byte that belong to the block; 0: all of it. */
   readonly bits: number;
-  /** The last bytes in front of the block, at most 32 KiB; none if it refers to none. */
+  /** The last bytes before the block, at most 32 KiB; none if it refers to none. */
   readonly window: Uint8Array;
 }
 

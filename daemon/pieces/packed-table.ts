@@ -17,7 +17,7 @@ import {
   type PieceTable,
 } from './piece-table.js';
 
-/** Bytes of a header of an archive: of the usual pieces in one member, such a header stands between two. */
+/** Bytes of a header of an archive. Pieces in one member usually have one such header between them. */
 const HEADER_SIZE = 512;
 
 /** In the column of members: a piece that is zeros; a number above it is 1 more than the folded difference. */
@@ -214,7 +214,7 @@ export function afterHeader(innerEnd: number): number {
   return (Math.ceil(innerEnd / HEADER_SIZE) + 1) * HEADER_SIZE;
 }
 
-/** Those of pieces that have one, without gaps. */
+/** The digests of the pieces that have one, without gaps. */
 function digestsOf({ count, digests, hasDigest }: PieceTable): Uint8Array {
   const digested = hasDigest.reduce((sum, has) => sum + has, 0);
   if (digested === count) return digests;

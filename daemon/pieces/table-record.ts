@@ -3,7 +3,7 @@
 import type { Section, SectionReader, Sections } from '../lib/sections.js';
 import { DIGEST_SIZE, type PieceTable } from './piece-table.js';
 
-/** Of a table whose digests are SHA-256 of plain bytes, as those of archives that were read as a whole. */
+/** For a table whose digests are SHA-256 of plain bytes, as those of archives that were read as a whole. */
 export function tableSections(table: PieceTable): Sections {
   const { blocks } = table;
   const sections: [string, Section][] = [

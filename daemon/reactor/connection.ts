@@ -84,7 +84,7 @@ export class Connection {
     this.progress();
   }
 
-  /** Continues where another reactor, maybe of another process, stopped. In place of {@link start}. */
+  /** Continues where another reactor, maybe of another process, stopped. Call it instead of {@link start}. */
   resume(exported: NbdExport, resumed: ResumedTransmission): void {
     this.#inbox.fill(resumed.received);
     const { served, session } = resumedSession(exported, resumed);

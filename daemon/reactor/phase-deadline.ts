@@ -15,7 +15,7 @@ export interface Circumstances {
   readonly hasEnded: boolean;
 }
 
-/** In place of the deadline of the phase before; null: this phase has none. */
+/** Replaces the deadline of the phase before; null: this phase has none. */
 export function startDeadline(
   deadline: Deadline,
   kind: DeadlineKind | null,

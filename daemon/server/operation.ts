@@ -62,7 +62,7 @@ export class Operation {
   readonly #parts: OperationParts;
   readonly #stuck: StuckFiles;
   readonly #since = new Date().toISOString();
-  /** Of this process: an upgrade of the package replaces the file that has it. */
+  /** The version of this process: an upgrade of the package replaces the file that has it. */
   readonly #version = packageVersion();
   readonly #changes: ExportChanges | null;
   #metrics: MetricsPoint | null = null;

@@ -8,7 +8,7 @@ export const MAX_ZTOC_BYTES = 128 << 20;
 export const MAX_PREFETCH_BYTES = 1 << 20;
 /** Ranges of such a list. */
 export const MAX_PREFETCH_SPANS = 65_536;
-/** Bytes that are read of a ztoc, by its own: many offsets may lead to the same bytes. Tools do not share them. */
+/** Bytes read of a ztoc, as a multiple of its size: many offsets may lead to the same bytes. Tools do not share them. */
 export const MAX_READS = 4;
 /** Plain bytes of a span. */
 export const MAX_SPAN_BYTES = MAX_DECODED_BYTES;

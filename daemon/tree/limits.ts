@@ -5,11 +5,11 @@
 export const MAX_LAYER_ENTRIES = 2_000_000;
 /** Entries of all layers of an image. */
 export const MAX_IMAGE_ENTRIES = 4_000_000;
-/** Inodes that the layers of an image make, folders without an entry and what upper layers hide again included. */
+/** Inodes that the layers of an image make, including folders without an entry and what upper layers hide again. */
 export const MAX_TREE_INODES = 4_000_000;
 /**
- * Bytes of the heap that the directories and names of an image take while its layers are merged, those included that upper
- * layers hide again: two thirds of what the thread has that opens it. 2,000,000 names of 20 bytes take 145 MiB.
+ * Bytes of the heap for the directories and names of an image while its layers are merged, including those that upper
+ * layers hide again: two thirds of the heap of the opener thread. 2,000,000 names of 20 bytes take 145 MiB.
  */
 export const MAX_TREE_HEAP = 192 * 1024 * 1024;
 /** Bytes of the heap for remembered folder paths of a layer. Further paths are looked up again. */

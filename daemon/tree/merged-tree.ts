@@ -5,9 +5,9 @@ import type { FileType } from './file-types.js';
 import { ENTRY_TYPES, type LayerTree } from './layer-tree.js';
 import { XattrSet } from './xattrs.js';
 
-/** In place of an entry: a directory that layers have something in, and that none has an entry for. */
+/** Instead of an entry: a directory that has files in some layer, but no entry in any. */
 export const IMPLIED = -1;
-/** In place of an entry: a whiteout, in the tree of one layer alone. */
+/** Instead of an entry: a whiteout, in the tree of one layer alone. */
 export const WHITEOUT_NODE = -2;
 
 /**

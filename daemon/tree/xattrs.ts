@@ -4,7 +4,7 @@
 import { sha256Of } from '../lib/sha256.js';
 import { compareBytes } from './names.js';
 
-/** What a set takes of the heap without its xattrs, and what each of them takes without its name and value. */
+/** Heap for a set without its xattrs, and for each xattr without its name and value. */
 const SET_BYTES = 240;
 const XATTR_BYTES = 240;
 /** A longer value is not on the heap, and of a longer key there is the digest. */

@@ -19,7 +19,7 @@ export interface BesideArguments {
 
 type LayerChoices = Pick<Beside, 'layer' | 'insecureToc' | 'sociIndex' | 'blobs'>;
 
-/** In place of a file: the layer has no ztoc. */
+/** Instead of a file: the layer has no ztoc. */
 const NO_ZTOC = 'none';
 
 export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
