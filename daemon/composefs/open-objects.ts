@@ -60,7 +60,7 @@ export interface ObjectPlace {
   readonly hashing: Gate;
 }
 
-/** Where it is noted which objects were checked, and which are open. */
+/** Notes which objects were checked, and which are open. */
 export interface ObjectMarks {
   /** The image's own list, which all threads have. */
   readonly checked: BigInt64Array;

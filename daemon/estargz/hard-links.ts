@@ -6,7 +6,7 @@ import { heapBytesOf } from '../tree/xattrs.js';
 import { entryError, type EntryPlace } from '../tree/entry-error.js';
 import type { Attributes } from './toc-entry.js';
 
-/** What a link takes of the heap without its texts: a place in a table, and two objects. */
+/** Heap for a link without its texts: a place in a table, and two objects. */
 const LINK_BYTES = 280;
 
 interface Link extends EntryPlace {

@@ -28,7 +28,7 @@ export interface TocOptions extends PieceRules {
   /** The layer's blob, for messages. */
   readonly blob: string;
   readonly effort: Effort;
-  /** What links and the like may take of the heap; tests set it. */
+  /** Bytes of the heap for links and the like, at most; tests set it. */
   readonly mostHeapBytes?: number;
 }
 

@@ -46,7 +46,7 @@ export class CachedHeads implements ManifestSource {
 
 const gone = (): Promise<never> =>
   Promise.reject(new OverlaybdError('IO', 'the chunk was evicted meanwhile'));
-/** What is not there is asked of the registry. */
+/** If it is not there, the registry is asked. */
 const GONE: ChunkFetcher = {
   want: gone,
   refetch: gone,

@@ -190,7 +190,7 @@ export class FetchClient implements ChunkFetcher {
     this.#control.postMessage({ type: 'wake' } satisfies FromClient);
   }
 
-  /** What is asked in one turn travels in one message. */
+  /** All questions of one turn go in one message. */
   #post(ask: Ask): void {
     if (!this.#data) return;
     this.#outbox.push(ask);

@@ -15,7 +15,7 @@ export const MAX_BUSY_LANES = 8;
  */
 export const MAX_LANES = 32;
 
-/** How long a lane is watched before it counts as one that waits, and how often that is. */
+/** How long a lane is watched before it counts as waiting, and how often the daemon looks. */
 const WATCH_MS = 1000;
 /** It waits for its host if its thread works for less than this part of the time. */
 const WORKING_PART = 0.5;
@@ -33,7 +33,7 @@ class Running {
   readonly host: string;
   readonly #lane: Lane;
   #last: LoopTimes | null;
-  /** Whether its thread has worked most of the time it was watched. One that was not watched yet counts as one that has. */
+  /** Whether its thread has worked most of the time it was watched. A thread that was not watched yet counts as busy. */
   isBusy = true;
 
   constructor(host: string, lane: Lane) {

@@ -8,7 +8,7 @@ interface Kind {
   readonly begin: string;
 }
 
-/** How files begin that hold a disk or an archive in a form that has to be unpacked. */
+/** The first bytes of files that hold a disk or an archive in a form that has to be unpacked. */
 const OTHERS: readonly Kind[] = [
   { name: 'gzip', begin: '\x1f\x8b' },
   { name: 'xz', begin: '\xfd7zXZ\0' },

@@ -39,7 +39,7 @@ export interface ImageFacts {
   readonly fileBytes: number;
   /** `fileBytes` by the mapped bytes of the device; null when it maps none. */
   readonly ratio: number | null;
-  /** How many layers name the layer below them as their parent, of how many that have one. */
+  /** How many layers name the layer below them as their parent, out of `possibleParents`. */
   readonly linkedParents: number;
   readonly possibleParents: number;
   /** Null for raw disk images, and if the given files do not say. */

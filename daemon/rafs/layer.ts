@@ -7,7 +7,7 @@ import { sha256Of } from '../lib/sha256.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_BOOTSTRAP_LAYER_BYTES } from './limits.js';
 
-/** Where tools put it; the second one is of old ones. */
+/** The paths where tools put it; the second is that of old tools. */
 const PATHS = ['image/image.boot', 'image.boot'];
 const HEADER = 512;
 const DIRECTORY = 0x35;

@@ -40,7 +40,7 @@ function isData(head: Uint8Array): boolean {
   return isZfileHeader(head) || isLsmtHeader(head);
 }
 
-/** Where the first member of a tar has its content; null if that is not one that a wrapper has. */
+/** Where the first member of a tar has its content; null if the tar is not a wrapper. */
 function payloadOffset(head: Buffer, size: number): number | null {
   try {
     return findTarPayload(head, '', size).offset;

@@ -5,7 +5,7 @@ export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const DOCKER_INDEX = 'application/vnd.docker.distribution.manifest.list.v2+json';
 const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
 
-/** What is asked for. Registries answer 404 for a manifest whose type is not in this list. */
+/** The types that are asked for. Registries answer 404 for a manifest whose type is not in this list. */
 export const ACCEPTED = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST] as const;
 
 const INDEXES = new Set<string>([OCI_INDEX, DOCKER_INDEX]);

@@ -8,7 +8,7 @@ export class ArchiveStream {
   #step: IteratorResult<Wanted, LayerTree>;
   /** Bytes that have passed by. */
   #at = 0;
-  /** What is there of wanted bytes that began in an earlier piece; null if there are none. */
+  /** The part that is there of wanted bytes that began in an earlier piece; null if there are none. */
   #held: Buffer | null = null;
   #heldLength = 0;
 

@@ -73,7 +73,7 @@ export interface TreeEntry {
   readonly position: number;
 }
 
-/** What a device takes of the heap: a place in a table. */
+/** Heap for a device: a place in a table. */
 export const DEVICE_BYTES = 56;
 
 /** What LayerTreeBuilder collects; see there. Lists that few entries have a part in are maps by entry. */
@@ -120,7 +120,7 @@ export class LayerTree {
     this.sourceCount = sourceCount;
   }
 
-  /** What it takes of the heap: columns are not on it. */
+  /** Bytes of the heap that it takes; columns are not on the heap. */
   get heapBytes(): number {
     const { rdevs, xattrSets } = this.columns;
     this.#heapBytes ??= xattrSets.reduce(

@@ -37,7 +37,7 @@ export class XattrSet {
     this.values = values;
   }
 
-  /** What it takes of the heap. */
+  /** Bytes of the heap that it takes. */
   get heapBytes(): number {
     const { values } = this;
     return this.names.reduce(

@@ -8,7 +8,7 @@ import { fullDraft, type FullDraft } from '../../tree/full-draft.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import type { ErofsImage, VisitedEntry } from './image.js';
 
-/** What the first name of a file with several takes of the heap, without its characters. */
+/** Heap for the first name of a file with several names, without its characters. */
 const FIRST_NAME_BYTES = 80;
 
 /** What a format makes of the inodes of an image. */
