@@ -16,6 +16,7 @@ import {
 import { imageOfDevice, writeDevice } from '../support/hostile-devices.js';
 import { imageOfStore, writeStore } from '../support/hostile-stores.js';
 import { ext4MustBeHandled, hostileExt4, writeHostileExt4 } from '../support/hostile-ext4.js';
+import { fixtureMustBeHandled, haveFixtures, hostileFixture } from '../support/hostile-fixtures.js';
 import { hostileGzipIndex, writeHostileGzipIndex } from '../support/hostile-gzip-indexes.js';
 import { hostileRafs, rafsMustBeHandled } from '../support/hostile-rafs.js';
 import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
@@ -38,6 +39,9 @@ const caseOf = fc.oneof(
   fc.record({ kind: fc.constant('EROFS with a device' as const), damage: mutations }),
   fc.record({ kind: fc.constant('gzip index' as const), index: hostileGzipIndex }),
   fc.record({ kind: fc.constant('ext4' as const), changes: hostileExt4 }),
+  ...(haveFixtures
+    ? [fc.record({ kind: fc.constant('fixture' as const), fixture: hostileFixture })]
+    : []),
 );
 
 export function formatsTarget(): Target {
@@ -65,6 +69,11 @@ export function formatsTarget(): Target {
       if (played.kind === 'ext4') {
         const found = await ext4MustBeHandled(writeHostileExt4(played.changes));
         count(`list of paths of an ext4 ${outcomeOf(found)}`);
+        return;
+      }
+      if (played.kind === 'fixture') {
+        count(`fixture ${played.fixture.seed.folder}, ${played.fixture.seed.damaged}`);
+        await fixtureMustBeHandled(folder, played.fixture);
         return;
       }
       if (played.kind === 'gzip index') {
