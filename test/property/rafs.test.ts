@@ -11,14 +11,15 @@ import { mergeLayers } from '../../daemon/tree/merge.js';
 import { arbitraryLayers, SOURCE_SIZE } from '../support/arbitrary-trees.js';
 import { fallsTo, openDescriptors } from '../support/descriptors.js';
 import { deviceOf } from '../support/erofs/device.js';
-import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
+import { readErofs } from '../support/erofs/reader.js';
+import { comparable, filesOf } from '../support/forms/tree-files.js';
 import { holds } from '../support/holds.js';
 import { healthyRafs, hostileRafs, rafsMustBeHandled } from '../support/hostile-rafs.js';
 import { readRange, withDevice } from '../support/in-process.js';
 import { usualOrLong } from '../support/long-tests.js';
 import { randomBytes } from '../support/pattern.js';
 import { shareChunks } from '../support/rafs-shared-writer.js';
-import { writeRafs, type RafsFile, type RafsOptions } from '../support/rafs-writer.js';
+import { writeRafs, type RafsOptions } from '../support/rafs-writer.js';
 import { SEED } from '../support/seed.js';
 import { withoutRefused } from '../support/tree-model.js';
 import { treeOf } from '../support/trees.js';
@@ -56,29 +57,6 @@ const arbitraryShared = fc.option(
   { freq: 2 },
 );
 
-/** The number of an inode and the size of a directory are the business of the format. */
-function linesOf(entries: readonly ErofsEntry[]): unknown[] {
-  const first = new Map<number, string>();
-  return entries.map(({ path, inode }) => {
-    const { nid, read, size: _, ...rest } = inode;
-    const known = first.get(nid) ?? path;
-    first.set(nid, known);
-    const bytes = read?.().toString('latin1');
-    return { ...rest, xattrs: { ...rest.xattrs }, path, first: known, bytes };
-  });
-}
-
-function filesOf(entries: readonly ErofsEntry[]): RafsFile[] {
-  const first = new Map<number, string>();
-  return entries.map(({ path, inode }) => {
-    const { nid, read, ...rest } = inode;
-    const known = first.get(nid);
-    first.set(nid, known ?? path);
-    if (known !== undefined) return { ...rest, path, sameAs: known };
-    return { ...rest, path, ...(read && { bytes: read() }) };
-  });
-}
-
 await test('any tree is the same as RAFS', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-rafs-'));
   let entries = 0;
@@ -107,7 +85,7 @@ await test('any tree is the same as RAFS', async (t) => {
             async ({ device }) => {
               const bytes = await readRange(device, 0, device.size);
               const back = readErofs((at, n) => bytes.subarray(at, at + n), device.size).entries;
-              const [got, want] = [linesOf(back), linesOf(written)];
+              const [got, want] = [comparable(back), comparable(written)];
               if (!isDeepStrictEqual(got, want)) {
                 throw new Error(`${JSON.stringify(got)} is not ${JSON.stringify(want)}`);
               }

@@ -9,10 +9,10 @@ import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js'
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { openZtoc } from '../../daemon/soci/open.js';
-import type { EntryDraft } from '../../daemon/tree/builder.js';
 import { arbitraryLayers } from '../support/arbitrary-trees.js';
 import { writeDrafts } from '../support/draft-archive.js';
 import { fallsTo, openDescriptors } from '../support/descriptors.js';
+import { withoutHoles } from '../support/forms/draft-limits.js';
 import { holds } from '../support/holds.js';
 import { healthyZtocs, hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
@@ -27,13 +27,6 @@ await loadAround();
 
 fc.configureGlobal({ seed: SEED });
 tap.setTimeout(900_000);
-
-/** A ztoc does not say where the data of sparse files are. */
-function withoutHoles(draft: EntryDraft): EntryDraft {
-  const { size = 0 } = draft;
-  if (draft.type !== 'reg' || size === 0) return draft;
-  return { ...draft, data: [{ fileOffset: 0, length: size, source: 0, offset: 0 }] };
-}
 
 const written = fc.record({
   drafts: arbitraryLayers(1, 12).map(([layer = []]) => layer.map(withoutHoles)),

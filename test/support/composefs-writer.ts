@@ -40,6 +40,8 @@ const SLOT = 512;
 const EPOCH = 1_000_000_000;
 const PREFIXES: [prefix: string, index: number][] = [
   ['user.', 1],
+  ['system.posix_acl_access', 2],
+  ['system.posix_acl_default', 3],
   ['trusted.', 4],
   ['security.', 6],
 ];
