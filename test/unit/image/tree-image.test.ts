@@ -109,7 +109,7 @@ await test('an archive that ends with the contents of its last file', async (t) 
   t.match(sources, [{ around: { table: { size: whole.length - 1024 } } }]);
   t.throws(() => treeImage(layers.slice(0, 1), 'image', ['seed'], UNBOUNDED), {
     code: 'BAD_FORMAT',
-    message: /layer0\.tar: files up to byte 5632 are expected, and it ends at 5512/,
+    message: /layer0\.tar: expected at least 5632 bytes, got 5512/,
   });
 });
 
