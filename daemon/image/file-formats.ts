@@ -179,7 +179,7 @@ const tarfs: Content = {
 };
 
 /** An archive of files: a layer of an ordinary image. */
-const files: Content = {
+export const files: Content = {
   kind: 'content',
   name: 'files',
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),

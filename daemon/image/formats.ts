@@ -88,6 +88,10 @@ const zfile: Wrapper = {
   },
 };
 
+function isZeros(head: Buffer): boolean {
+  return head.length > 0 && head.every((byte) => byte === 0);
+}
+
 function isLsmt(head: Buffer): boolean {
   return head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head);
 }
@@ -154,15 +158,18 @@ export async function openContent(
 
 /** What is inside the wrappers: the first that fits of an LSMT layer, a layer of files, any other blob. */
 async function contentOf(
-  { source }: Unwrapped,
+  { source, spec }: Unwrapped,
   head: Buffer,
   rules: ContentRules,
 ): Promise<Content> {
   const isNamed = rules.ztoc !== null || rules.bootstrapDigest !== null;
   if (!isNamed && isLsmt(head)) return lsmt;
-  if (!isNamed && !(await mayBeFiles(head, source))) return raw;
-  const { fileFormatOf } = await fileFormats();
-  return fileFormatOf(rules, head, await tailOf(source), source) ?? raw;
+  // An archive without files may be filled up to any size. The digest of a blob of a registry is checked: it is no file that has
+  // lost its bytes.
+  const isEmpty = !rules.mayBeRaw && spec.kind === 'cached' && isZeros(head);
+  if (!isNamed && !isEmpty && !(await mayBeFiles(head, source))) return raw;
+  const { fileFormatOf, files } = await fileFormats();
+  return fileFormatOf(rules, head, await tailOf(source), source) ?? (isEmpty ? files : raw);
 }
 
 /** With the sources that layers of files are read through. */

@@ -1,16 +1,24 @@
 // The table of formats: every supported nesting, the order of formats, and the reported problems.
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { test, type Test } from 'tap';
+import { ChunkMap } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { throwProblem, type FormatProblem } from '../../../daemon/errors.js';
-import type { ContentRules, LayerContent } from '../../../daemon/image/format.js';
+import type {
+  ContentRules,
+  LayerContent,
+  OpenTools,
+  Unwrapped,
+} from '../../../daemon/image/format.js';
 import { openContent } from '../../../daemon/image/formats.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import type { SourceSpec } from '../../../daemon/image/spec.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeArchive } from '../../support/archive-writer.js';
+import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { writeTarfs } from '../../support/tarfs-writer.js';
 import { unwrapped } from '../../support/unwrapped.js';
@@ -190,4 +198,40 @@ await test('an archive of tarfs without files is no disk', async (t) => {
   t.match(content, { kind: 'tree', format: /^tarfs, / });
   const disk = writeTarfs([{ path: '', mode: 0 }]).bytes;
   t.match(await contentOf(t, disk), { kind: 'raw' }, 'its first inode is no directory');
+});
+
+/** A blob as a registry has it, whose bytes are at hand. */
+function remote(bytes: Buffer): { inner: Unwrapped; tools: OpenTools } {
+  const source = new MemorySource(bytes);
+  const { length: size } = bytes;
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const { state } = ChunkMap.create(size);
+  const about = { name: 'blob', digest, size, blob: 7, fd: -1, slotsFd: -1, state };
+  const readers = new ReaderFactory(() => ({
+    want: () => Promise.resolve(),
+    hint: () => undefined,
+    refetch: () => Promise.resolve(),
+    drop: () => undefined,
+  }));
+  readers.source = () => source;
+  return {
+    inner: { spec: { kind: 'cached', ...about }, source, tar: null, zfile: null },
+    tools: { readers, effort: UNBOUNDED, sink: throwProblem },
+  };
+}
+
+await test('zeros of any size are a layer without files in a registry, and nowhere else', async (t) => {
+  const rules = { ...RULES, mayBeRaw: false };
+  for (const size of [512, 5120, 1 << 20]) {
+    const { inner, tools } = remote(Buffer.alloc(size));
+    const content = await openContent(inner, rules, tools);
+    t.match(content, { kind: 'tree', format: 'tar', tree: { count: 0 } });
+    const local = await unwrapped(specOf(t, Buffer.alloc(size)));
+    await t.rejects(openContent(local, rules, tools), {
+      code: 'BAD_FORMAT',
+      message: 'blob: neither an LSMT layer nor an archive of files: no such header',
+    });
+  }
+  const { inner, tools } = remote(randomBytes(1, 5120));
+  await t.rejects(openContent(inner, rules, tools), { code: 'BAD_FORMAT' });
 });
