@@ -21,7 +21,6 @@ import { sha256 } from '../../support/registry/image-place.js';
 import { readErofs, type ErofsImage } from '../../support/erofs/reader.js';
 import { treeLines } from '../../support/erofs/tree-lines.js';
 import { rewriteAsOther } from '../../support/other-layout.js';
-import { writeEstargz } from '../../support/estargz-writer.js';
 import { writeUstar, type TarFile } from '../../support/ustar.js';
 import { makeWorld, until } from './device-world.js';
 
@@ -321,27 +320,6 @@ await test('a compressed layer that is another file must have the same bytes', a
   const third = await live();
   await third.manager.recover();
   t.same(await third.manager.repairAll(60_000), []);
-});
-
-await test('a device of a daemon that kept no digests of compressed layers', async (t) => {
-  const { folder, live, records } = makeWorld(t);
-  const layer = join(folder, 'layer.esgz');
-  const files = [{ entry: { name: 'a', type: 'reg' }, bytes: Buffer.alloc(9000, 'a') }];
-  writeFileSync(layer, writeEstargz(files, { form: 'eStargz' }).blob);
-  const first = await live();
-  await first.manager.attach({ image: [layer], connections: 1 });
-  const path = join(folder, 'devices', `${records()[0]?.id ?? ''}.contents`);
-  await digestsKept(folder);
-  const before = JSON.parse(readFileSync(path, 'utf8')) as { digests: string[] };
-  await first.die();
-  rmSync(path);
-  copyFileSync(layer, `${layer}.copy`);
-  renameSync(`${layer}.copy`, layer);
-  const second = await live();
-  await second.manager.recover();
-  t.same(await second.manager.repairAll(60_000), []);
-  await until(() => !readFileSync(path, 'utf8').includes('null'));
-  t.same((JSON.parse(readFileSync(path, 'utf8')) as typeof before).digests, before.digests);
 });
 
 await test('a plain archive that changes before all of it is hashed', async (t) => {
