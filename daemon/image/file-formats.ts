@@ -12,7 +12,7 @@ import { parseFooter, type EstargzFooter } from '../estargz/footer.js';
 import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import { hasBootstrap } from '../rafs/layer.js';
 import { hasRafsToc, looksLikeRafsV5 } from '../rafs/signs.js';
-import { looksLikeRafs } from '../rafs/superblock.js';
+import { looksLikeRafs, refuseRafsV5 } from '../rafs/superblock.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { openTarfs } from '../tarfs/open.js';
 import { hasTarfsIndex, mayBeEmptyTarfs } from '../tarfs/signs.js';
@@ -24,7 +24,7 @@ import { tailOf } from './file-signs.js';
 import type { Content, ContentRules, LayerContent, Wrapper } from './format.js';
 import { inflatedHead } from './gzip-head.js';
 import { raw } from './raw-content.js';
-import { openRafs, openRafsBlob, openRafsLayer, refuseRafsV5 } from './rafs-layers.js';
+import { openRafs, openRafsBlob, openRafsLayer } from './rafs-layers.js';
 import { openTurboLayer } from './turbo-layer.js';
 import { openWholeLayer } from './whole-layers.js';
 

@@ -79,13 +79,6 @@ export async function openRafsBlob(source: BlobSource, tools: RafsTools): Promis
   return contentOf(opened, why, ({ storedSize }) => storedSize === chunks, [unverified(name)]);
 }
 
-/** @throws OverlaybdError UNSUPPORTED */
-export function refuseRafsV5(name: string): never {
-  const advice = 'convert the image again (nydusify convert --fs-version 6)';
-  const message = `${name}: a bootstrap of RAFS v5 (Nydus): not supported: ${advice}`;
-  throw new OverlaybdError('UNSUPPORTED', message, { facts: { blob: name } });
-}
-
 function contentOf(
   { tree, blobs, format, notes: found }: OpenedBootstrap,
   why: string,

@@ -1,8 +1,10 @@
 // The superblock of a bootstrap, and its extension: where the tables are, and what the image needs.
 
+import { OverlaybdError } from '../errors.js';
 import { hex32 } from '../lib/bytes.js';
 import { MAX_BLOBS, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from './limits.js';
 import { i64, u64, type ImageBytes } from './image-bytes.js';
+import { looksLikeRafsV5 } from './signs.js';
 
 export const BLOCK = 4096;
 const AT = 1024;
@@ -69,9 +71,18 @@ export function looksLikeRafs(head: Buffer): boolean {
   );
 }
 
+/** @throws OverlaybdError UNSUPPORTED */
+export function refuseRafsV5(name: string): never {
+  const advice = 'convert the image again (nydusify convert --fs-version 6)';
+  const message = `${name}: a bootstrap of RAFS v5 (Nydus): not supported: ${advice}`;
+  throw new OverlaybdError('UNSUPPORTED', message, { facts: { blob: name } });
+}
+
 /** @throws OverlaybdError BAD_FORMAT, LIMIT, UNSUPPORTED */
 export function readSuperblock(image: ImageBytes): RafsSuperblock {
+  if (looksLikeRafsV5(image.bytes)) refuseRafsV5(image.name);
   const block = image.part('superblock', AT, SIZE);
+  checkKind(image, block);
   const devices = block.readUInt16LE(86);
   checkFeatures(image, block, devices);
   const extension = image.part('superblock extension', AT + SIZE, EXTENSION_SIZE);
@@ -100,6 +111,19 @@ export function readSuperblock(image: ImageBytes): RafsSuperblock {
     prefetch: { offset: u64(extension, 40), size: extension.readUInt32LE(48) },
     slots: table(image, 'device slots', SLOTS_AT * SLOT_SIZE, devices * SLOT_SIZE, SLOT_SIZE),
   };
+}
+
+/** What is in an archive or a data blob is not known to be a bootstrap before it is read. */
+function checkKind(image: ImageBytes, block: Buffer): void {
+  const magic = block.readUInt32LE(0);
+  if (magic !== MAGIC) {
+    throw image.bad('superblock', AT, `the magic ${hex32(MAGIC)} of EROFS`, hex32(magic));
+  }
+  const compat = block.readUInt32LE(8);
+  if ((compat & COMPAT_RAFS) === 0) {
+    const expected = `the compatible feature ${hex32(COMPAT_RAFS)} of RAFS v6`;
+    throw image.bad('superblock', AT + 8, expected, hex32(compat));
+  }
 }
 
 function checkFeatures(image: ImageBytes, block: Buffer, devices: number): void {

@@ -121,6 +121,18 @@ const REFUSED: [file: string, code: string, message: RegExp][] = [
   ['neg-53-nydus-flags/image.boot', 'BAD_FORMAT', /flags that name one compressor, got lz4 and/],
 ];
 
+await test('RAFS v5 in the layer of an image', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const boot = readFileSync(join(root, 'f43-nydus-v5-refuse/v5.boot'));
+  const path = join(t.testdir(), 'layer.tar.gz');
+  writeFileSync(path, gzipSync(writeUstar([{ name: 'image/image.boot', bytes: boot }])));
+  await t.rejects(
+    withDevice([path], () => undefined),
+    { code: 'UNSUPPORTED', message: /image\.boot\): a bootstrap of RAFS v5 \(Nydus\)/ },
+  );
+});
+
 for (const [file, code, message] of REFUSED) {
   await test(file, async (t) => {
     const root = requireLazyFixtures(t);

@@ -70,6 +70,34 @@ await test('a tree, and the blob that it needs', async (t) => {
   });
 });
 
+await test('what is in an archive or a data blob, and is no bootstrap of RAFS v6', async (t) => {
+  const v5 = Buffer.alloc(8192);
+  v5.write('SFAR', 'latin1');
+  v5.writeUInt32LE(0x500, 4);
+  const { bootstrap } = writeRafs(FILES);
+  const changed = (at: number, value: number): Buffer => {
+    const bytes = Buffer.from(bootstrap);
+    bytes.writeUInt32LE(value, at);
+    return bytes;
+  };
+  const wrong: [Buffer, string, RegExp][] = [
+    [v5, 'UNSUPPORTED', /^image\.boot: a bootstrap of RAFS v5 .*nydusify convert --fs-version 6/],
+    [v5.subarray(0, 100), 'UNSUPPORTED', /a bootstrap of RAFS v5/],
+    [
+      changed(1024, 0xef53),
+      'BAD_FORMAT',
+      /superblock at byte 1024: expected the magic 0xe0f5e1e2 of EROFS, got 0x0000ef53$/,
+    ],
+    [
+      changed(1032, 0),
+      'BAD_FORMAT',
+      /superblock at byte 1032: expected the compatible feature 0x40000000 of RAFS v6, got 0x00000000$/,
+    ],
+    [Buffer.alloc(100), 'BAD_FORMAT', /superblock at byte 1024: expected at most 0 bytes/],
+  ];
+  for (const [bytes, code, message] of wrong) await t.rejects(open(bytes), { code, message });
+});
+
 await test('a large one is refused before it is parsed, if the thread has other work', async (t) => {
   const large = readBootstrap('image.boot', Buffer.alloc(8 << 20), {
     ...TOOLS,
