@@ -28,6 +28,8 @@ import { openRafs, openRafsBlob, openRafsLayer } from './rafs-layers.js';
 import { openTurboLayer } from './turbo-layer.js';
 import { openWholeLayer } from './whole-layers.js';
 
+type TreeContent = Extract<LayerContent, { kind: 'tree' }>;
+
 /** The archive of a turboOCI layer, as registries have it. */
 export const turbo: Wrapper = {
   kind: 'wrapper',
@@ -109,6 +111,11 @@ function treeContent(format: string, why: string, opened: OpenedToc): LayerConte
   };
 }
 
+/** @param why a reason to take it for its format */
+function because(content: TreeContent, why: string): TreeContent {
+  return { ...content, format: `${content.format}, ${why}` };
+}
+
 /** An EROFS image whose files are objects of a store. */
 const composefs: Content = {
   kind: 'content',
@@ -174,7 +181,8 @@ const tarfs: Content = {
     looksLikeTar(head) ? hasTarfsIndex(tail, source) : mayBeEmptyTarfs(head, tail, source.size),
   open: async ({ source }, _head, _rules, { effort }) => {
     const opened = await openTarfs(source, effort);
-    return { kind: 'tree', ...opened, around: null, isForOverlay: true };
+    const content = { kind: 'tree', ...opened, around: null, isForOverlay: true } as const;
+    return because(content, 'by the superblock in its last block');
   },
 };
 
@@ -183,7 +191,12 @@ export const files: Content = {
   kind: 'content',
   name: 'files',
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
-  open: (inner, _head, rules, tools) => openWholeLayer('tar', inner, rules, tools),
+  open: async (inner, head, rules, tools) => {
+    const why = head.every((byte) => byte === 0)
+      ? 'by zeros of the size of an empty archive'
+      : 'by its first header';
+    return because(await openWholeLayer('tar', inner, rules, tools), why);
+  },
 };
 
 /** The same, compressed with gzip. No disk begins so: what cannot be inflated is a damaged layer. */
@@ -191,7 +204,7 @@ const gzippedFiles: Content = {
   kind: 'content',
   name: 'gzipped files',
   probe: isGzip,
-  open: (inner, head, rules, tools) => {
+  open: async (inner, head, rules, tools) => {
     const begin = inflatedHead(head);
     const isKnown = begin.length >= TAR_BLOCK;
     if (isKnown && !looksLikeTar(begin) && !begin.every((byte) => byte === 0)) {
@@ -199,7 +212,7 @@ const gzippedFiles: Content = {
       const message = `${name}: it begins as a gzip file does, and has no archive of files inside: unpack or convert it first`;
       throw new OverlaybdError('BAD_FORMAT', message);
     }
-    return openWholeLayer('tar.gz', inner, rules, tools);
+    return because(await openWholeLayer('tar.gz', inner, rules, tools), 'by the magic of gzip');
   },
 };
 
@@ -208,7 +221,11 @@ const zstdFiles: Content = {
   kind: 'content',
   name: 'files in zstd',
   probe: isZstd,
-  open: (inner, _head, rules, tools) => openWholeLayer('tar.zst', inner, rules, tools),
+  open: async (inner, _head, rules, tools) =>
+    because(
+      await openWholeLayer('tar.zst', inner, rules, tools),
+      'by the magic of its first zstd frame',
+    ),
 };
 
 /** A blob has the first format that fits. */

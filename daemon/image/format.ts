@@ -66,6 +66,10 @@ export type LayerContent =
    */
   | {
       readonly kind: 'tree';
+      /**
+       * For people: what it was taken for, and why: "eStargz, by a footer of 51 bytes; table of contents sha256:...". What follows a
+       * semicolon is of this layer alone.
+       */
       readonly format: string;
       readonly tree: LayerTree;
       readonly around: AroundSpec | null;
@@ -75,7 +79,7 @@ export type LayerContent =
       readonly needs?: readonly LayerNeed[];
       /** It is made for an overlayfs on top: if it is the only layer, its whiteouts are shown. */
       readonly isForOverlay?: true;
-      /** For people: what it was taken for, and why. */
+      /** For people. */
       readonly notes: readonly string[];
     }
   /**

@@ -225,9 +225,12 @@ async function mergedDisk(
   if (isOfTrees(layers)) {
     const { showsWhiteouts, treeImage } = await import('./tree-image.js');
     const { unverifiedBlobs } = await import('./unverified-files.js');
+    const { takenFor } = await import('./taken-for.js');
     const isAlone = showsWhiteouts(layers, plan.layer);
     const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
-    return treeDisk(image, layers.length, files, await unverifiedBlobs(plan, layers, files));
+    const unverified = await unverifiedBlobs(plan, layers, files);
+    const what = `${counted(layers.length, 'layer')} of files (${takenFor(layers)})`;
+    return treeDisk(image, what, files, unverified);
   }
   if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content, strict);
   const stack = lsmtLayersOf(layers);
@@ -252,14 +255,14 @@ async function mergedDisk(
 
 function treeDisk(
   image: TreeImage,
-  layers: number,
+  what: string,
   files: ImageBlobs,
   unverified: readonly number[],
 ): MergedDisk {
   const { written, index, metadata, sources, notes } = image;
   const { inodes, deviceSize } = written;
   return {
-    description: `${counted(layers, 'layer')} of files as EROFS, ${counted(inodes, 'inode')}`,
+    description: `${what} as EROFS, ${counted(inodes, 'inode')}`,
     size: deviceSize,
     notes,
     shape: {

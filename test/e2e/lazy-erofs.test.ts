@@ -82,7 +82,7 @@ const CASES: [image: string, code: number, message: RegExp][] = [
   [
     `${TWO_DEVICES}/meta.erofs`,
     0,
-    /EROFS with 1 further device: .*, chunked_file, device_table; Linux 5\.16 and later mounts it as it is/,
+    /EROFS with 1 further device, by its superblock: .*, chunked_file, device_table; Linux 5\.16 and later mounts it as it is/,
   ],
   ['f52-erofs-512-blocks/image.erofs', 0, /blocks of 512 bytes; Linux 6\.4 and later/],
   ['f53-erofs-lz4/image.erofs', 0, /lz4_0padding, ztailpacking, fragments; Linux 6\.1 and later/],

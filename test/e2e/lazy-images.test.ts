@@ -57,6 +57,9 @@ await t.test('from a layout: serve, inspect, verify', async (test) => {
   const name = `oci:${layout.folder}:app`;
   const daemon = await DaemonProcess.start(test, [name]);
   isGood(test, await servedTree(daemon.unix));
+  await daemon.waitForLines(
+    /3 layers of files \(1 as eStargz, by a footer of 51 bytes; 1 as tar, by its first header; 1 as zstd:chunked, by a footer with its magic\) as EROFS, 5 inodes/,
+  );
   await daemon.stop(test);
   const verified = await runDaemon(['verify', name]);
   test.equal(verified.code, 0, verified.stderr);

@@ -174,7 +174,7 @@ await test('several layers, one of them without a ztoc; options that do not fit'
   t.equal(inspected.code, 0, inspected.stderr);
   t.match(
     inspected.stdout,
-    /files \(tar\)[\s\S]*files \(SOCI, by a ztoc of version "0\.9", gzip, 9 spans/,
+    /files \(tar, by its first header\)[\s\S]*files \(SOCI, by a ztoc of version "0\.9", gzip, 9 spans/,
   );
   const empty = join(t.testdir(), 'empty');
   writeFileSync(empty, '');

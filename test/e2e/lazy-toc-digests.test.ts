@@ -61,7 +61,7 @@ for (const [what, layer, format, expected] of ALONE) {
     const { front, layout } = await remoteImage(test);
     await pushFiles(layout, 'app', [layer]);
     const inspected = await runDaemon(['inspect', `oci:${layout.folder}:app`]);
-    test.match(inspected.stdout, new RegExp(`files \\(${format}\\)`), inspected.stderr);
+    test.match(inspected.stdout, new RegExp(`files \\(${format}, by `), inspected.stderr);
     test.same(await paths(test, `oci:${layout.folder}:app`), expected);
     const cache = join(shortFolder(test), 'cache');
     const name = front.name(REPOSITORY, 'app');
@@ -109,7 +109,7 @@ await t.test('below a layer of which the manifest has the digest', async (test) 
   await pushFiles(layout, 'app', [gz(estargz.blob), { ...zst(chunked.blob), annotations }]);
   const name = `oci:${layout.folder}:app`;
   const inspected = await runDaemon(['inspect', name]);
-  test.match(inspected.stdout, /files \(tar\.gz\)[^]*files \(zstd:chunked, /, inspected.stderr);
+  test.match(inspected.stdout, /files \(tar\.gz, by [^]*files \(zstd:chunked, /, inspected.stderr);
   test.same(await paths(test, name), [
     '/',
     '/bin',

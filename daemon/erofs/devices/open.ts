@@ -100,7 +100,7 @@ function formatOf(slots: readonly DeviceSlot[], sb: Superblock): string {
   const parts = [`blocks of ${sb.blockSize} bytes`, ...features];
   const devices = counted(slots.length, 'further device');
   const needs = kernel === null ? 'no known kernel mounts' : `Linux ${kernel} and later mounts`;
-  return `EROFS with ${devices}: ${parts.join(', ')}; ${needs} it as it is`;
+  return `EROFS with ${devices}, by its superblock: ${parts.join(', ')}; ${needs} it as it is`;
 }
 
 /** Whether a file of this size can be a device. */

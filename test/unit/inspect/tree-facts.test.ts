@@ -54,7 +54,7 @@ await test('layers of files', async (t) => {
     [
       {
         ...none,
-        format: 'tar',
+        format: 'tar, by its first header',
         files: 2,
         contentBytes: 5600,
         directories: 1,
@@ -62,7 +62,14 @@ await test('layers of files', async (t) => {
         nodes: 2,
         whiteouts: 0,
       },
-      { ...none, format: 'tar', files: 1, contentBytes: 100, hardLinks: 1, whiteouts: 2 },
+      {
+        ...none,
+        format: 'tar, by its first header',
+        files: 1,
+        contentBytes: 100,
+        hardLinks: 1,
+        whiteouts: 2,
+      },
     ],
   );
 });
@@ -102,7 +109,7 @@ await test('their text', async (t) => {
     /^ {2}file system {5}EROFS for Linux 5\.4 and later, layout 1, a2c40345-2f83-7bdd-03ef-7ef405f24011$/m,
   );
   t.match(text, /^ {2}metadata {8}7 inodes, 8\.0 KiB \(8192 bytes\)$/m);
-  t.match(text, /^ {2}content {9}files \(tar\)$/m);
+  t.match(text, /^ {2}content {9}files \(tar, by its first header\)$/m);
   t.match(
     text,
     /^ {2}others .* 1 directory, 1 symlink, 0 hard links, 2 devices and pipes, 0 whiteouts$/m,

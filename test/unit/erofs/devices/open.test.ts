@@ -25,7 +25,7 @@ await test('devices that files need, and the rest of what it is', async (t) => {
   ]);
   t.equal(
     opened?.format,
-    'EROFS with 2 further devices: blocks of 4096 bytes, chunked_file, device_table; Linux 5.16 and later mounts it as it is',
+    'EROFS with 2 further devices, by its superblock: blocks of 4096 bytes, chunked_file, device_table; Linux 5.16 and later mounts it as it is',
   );
   t.match(opened?.notes, [/1 socket left out/]);
 });
