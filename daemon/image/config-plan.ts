@@ -83,7 +83,7 @@ export async function planConfig(path: string, json: string): Promise<ConfigPlan
     findLower(lower, `${path}: lowers.${i}`, folder, repository),
   );
   checkRegistryBytes(found, path);
-  const targets = await findTargets(lowers, found, path, folder);
+  const targets = await findTargets(lowers, found, path, folder, repository);
   checkLayerCount(lowers.length + targets.size + (upper ? 1 : 0), path, 'layers and targets');
   return { lowers: found, upper, trace, targets: targets.size > 0 ? targets : null, notes };
 }

@@ -4,9 +4,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { fileRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import type { LowerConfig } from '../config/image-config.js';
 import { OverlaybdError } from '../errors.js';
+import { quoted, shortened } from '../lib/printable.js';
+import { checkServedDigest, isDigest } from '../registry/digest.js';
 import type { TargetName } from '../registry/manifest-source.js';
+import type { RepositoryUrl } from '../registry/repo-blob-url.js';
 import { locate } from './config-paths.js';
 import type { TargetRefs } from './target.js';
+
+const MAX_SHOWN_LENGTH = 160;
 
 /** The targets that a manifest names: gzip indexes are in the layers. */
 export function targetsInLayers(
@@ -18,6 +23,7 @@ export function targetsInLayers(
 /**
  * The targets of turboOCI layers, by the key of the layer's name.
  * @param found the name of each lower's blob
+ * @param repository that of the configuration, where targets are that are not files; null: it names none
  * @throws OverlaybdError BAD_CONFIG, NOT_FOUND, UNSUPPORTED
  */
 export async function findTargets(
@@ -25,13 +31,14 @@ export async function findTargets(
   found: readonly BlobRef[],
   path: string,
   folder: string,
+  repository: () => RepositoryUrl | null,
 ): Promise<Map<string, TargetRefs>> {
   const targets = new Map<string, TargetRefs>();
   const plain = new Set<string>();
   for (const [i, lower] of lowers.entries()) {
     const where = `${path}: lowers.${i}`;
     const key = keyOfRef(found[i] as BlobRef);
-    const target = await findTarget(lower, where, folder);
+    const target = await findTarget(lower, where, folder, repository);
     const known = targets.get(key);
     const isOther = target
       ? plain.has(key) || (known !== undefined && !isDeepStrictEqual(known, target))
@@ -50,17 +57,34 @@ async function findTarget(
   { targetFile, targetDigest, gzipIndex }: LowerConfig,
   where: string,
   folder: string,
+  repository: () => RepositoryUrl | null,
 ): Promise<TargetRefs | null> {
   if (targetFile === '' && targetDigest === '') {
     if (gzipIndex === '') return null;
-    throw new OverlaybdError('BAD_CONFIG', `${where}: a gzipIndex, and no targetFile`);
+    throw new OverlaybdError(
+      'BAD_CONFIG',
+      `${where}: a gzipIndex, and no targetFile or targetDigest`,
+    );
   }
-  if (targetFile === '') {
-    const message = `${where}: targetDigest: a target in a registry is not supported in a configuration`;
-    throw new OverlaybdError('UNSUPPORTED', message);
-  }
+  const target =
+    targetFile === ''
+      ? targetIn(repository(), targetDigest, `${where}.targetDigest`)
+      : fileRef(await locate(targetFile, folder));
   return {
-    target: fileRef(await locate(targetFile, folder)),
+    target,
     gzipIndex: gzipIndex === '' ? null : fileRef(await locate(gzipIndex, folder)),
   };
+}
+
+/** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */
+function targetIn(repository: RepositoryUrl | null, digest: string, where: string): TargetName {
+  if (!isDigest(digest)) {
+    const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
+    const message = `${where}: ${shown} is not a digest: "sha256:" and 64 digits 0-9, a-f`;
+    throw new OverlaybdError('BAD_CONFIG', message);
+  }
+  checkServedDigest(digest, where);
+  if (repository) return { kind: 'unsized', ...repository, digest };
+  const message = `${where}: the target is in a registry, and there is no repoBlobUrl`;
+  throw new OverlaybdError('BAD_CONFIG', message);
 }

@@ -56,10 +56,23 @@ await test('turboOCI: targets of lowers', async (t) => {
   await refused(
     [{ file: 'a', gzipIndex: 'b' }],
     'BAD_CONFIG',
-    /lowers\.0: a gzipIndex, and no target/,
+    /lowers\.0: a gzipIndex, and no targetFile or targetDigest$/,
   );
   const digest = `sha256:${'e'.repeat(64)}`;
-  await refused([{ file: 'a', targetDigest: digest }], 'UNSUPPORTED', /lowers\.0: targetDigest: /);
+  const remote = { file: 'a', targetDigest: digest, gzipIndex: 'gzip.meta' };
+  await refused([remote], 'BAD_CONFIG', /lowers\.0\.targetDigest: .* no repoBlobUrl$/);
+  await refused(
+    [{ file: 'a', targetDigest: 'sha256:0' }],
+    'BAD_CONFIG',
+    /lowers\.0\.targetDigest: "sha256:0" is not a digest/,
+  );
+  const repoBlobUrl = 'https://registry.example/v2/app/turbo/blobs';
+  const { targets } = await folder.plan({ repoBlobUrl, lowers: [remote, { file: 'b' }] });
+  const unsized = { kind: 'unsized', host: 'registry.example', repository: 'app/turbo', digest };
+  t.same(
+    [...(targets ?? [])],
+    [[keyOfRef(file('a')), { target: unsized, gzipIndex: file('gzip.meta') }]],
+  );
   for (const key of ['target', 'gzipIndex']) {
     const upper = { data: 'a', index: 'a', [key]: 'x' };
     await t.rejects(() => folder.plan({ upper }), {
