@@ -13,6 +13,7 @@ import {
   chunkLength,
   chunkOf,
 } from './chunk-map.js';
+import type { RegistryRef } from './blob-ref.js';
 import type { ChunkDigests } from './chunk-digests.js';
 import { loadRange, prefetchRange, shortRead } from './file-jobs.js';
 import type { BlobSource } from './source.js';
@@ -60,6 +61,8 @@ export interface ChunkFetcher {
    * @returns why there is no room; null: there is
    */
   makeRoom?(bytes: number, file: string): Promise<string | null>;
+  /** The size of a blob that no descriptor has. Absent: a fetcher that only reads. */
+  sizeOf?(blob: Omit<RegistryRef, 'kind' | 'size'>): Promise<number>;
   /** Drops the range, whose bytes are wrong. There is no answer. */
   drop(blob: number, firstChunk: number, lastChunk: number): void;
 }

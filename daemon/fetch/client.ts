@@ -100,6 +100,11 @@ export class FetchClient implements ChunkFetcher {
     return this.#ask('resolve', { type: 'resolve', text, ...question });
   }
 
+  /** @throws OverlaybdError what asking the registry throws */
+  sizeOf(of: Omit<RegistryRef, 'kind' | 'size'>): Promise<Answers['size']> {
+    return this.#ask('size', { type: 'size', of });
+  }
+
   /** Opens a blob; every call needs a `close` of its own. */
   open(ref: RegistryRef): Promise<CachedSpec> {
     return this.#open.open(ref);

@@ -151,6 +151,11 @@ export class FetchThread {
         if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
         return resolveImage(reference, options, this.#source, store.manifests);
       }
+      case 'size': {
+        // So that what is here is served without the registry.
+        const kept = (await store.list()).find(({ digest }) => digest === question.of.digest);
+        return kept?.size ?? client.sizeOf(question.of);
+      }
       case 'status':
         return this.#status();
       case 'cache': {

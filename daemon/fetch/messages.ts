@@ -54,6 +54,7 @@ export interface Answers {
   digests: null;
   open: CachedSpec;
   resolve: ResolvedImage;
+  size: number;
   status: FetchStatus;
   list: CacheEntry[];
   remove: null;
@@ -102,6 +103,8 @@ export type QuestionAsk = { readonly id: number } & (
       readonly generation: number | null;
     }
   | ({ readonly type: 'resolve'; readonly text: string } & ResolveQuestion)
+  /** The size of a blob that no descriptor has. */
+  | { readonly type: 'size'; readonly of: Omit<RegistryRef, 'kind' | 'size'> }
   | { readonly type: 'status' }
   | ({ readonly type: 'cache' } & CacheCommand)
   | ({ readonly type: 'trace' } & TraceCommand)

@@ -64,6 +64,10 @@ export class FetchedImages implements RemoteImages {
     return this.#client.cache({ do: 'room', bytes, file });
   }
 
+  sizeOf(blob: Omit<RegistryRef, 'kind' | 'size'>): Promise<number> {
+    return this.#client.sizeOf(blob);
+  }
+
   drop(blob: number, firstChunk: number, lastChunk: number): void {
     this.#client.drop(blob, firstChunk, lastChunk);
   }

@@ -134,6 +134,7 @@ export class FetchService {
         return void this.blobs.closeAll(connection.id, ask.blobs);
       case 'cache':
       case 'resolve':
+      case 'size':
       case 'status':
       case 'trace':
       case 'warm': {

@@ -8,6 +8,7 @@ import { indexedSize, readGzipIndex } from '../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
 import { isArchiveBegin, isGzip } from './archives.js';
 import type { OpenTools } from './format.js';
+import { checkRegistryBytes } from './plan-limits.js';
 import type { ImageBlobs } from './image-blobs.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import { openTurboLayer } from './turbo-layer.js';
@@ -52,7 +53,7 @@ export async function openTarget(
 ): Promise<OpenedTarget> {
   const { effort, readers } = tools;
   const index = await openIndex(gzipIndex, layer, files, tools);
-  const blob = await files.openPlain(await sizedRef(target, index, layer));
+  const blob = await files.openPlain(await sizedRef(target, index, layer, tools));
   const { source } = await blob.content(effort);
   const { name, size } = source;
   const head = await readFully(source, 0, Math.min(size, HEAD_SIZE));
@@ -89,14 +90,23 @@ async function openIndex(
   return part && { source: part.source, blob: null };
 }
 
-/** A manifest has the digest of a target, and not its size. */
+/**
+ * A manifest has the digest of a target, and not its size: the gzip index has it, or the registry says it.
+ * @throws OverlaybdError LIMIT, UNSUPPORTED, and what asking the registry throws
+ */
 async function sizedRef(
   target: TargetName,
   index: FoundIndex | null,
   layer: PooledBlob,
+  { readers }: Pick<OpenTools, 'readers'>,
 ): Promise<BlobRef> {
   if (target.kind !== 'unsized') return target;
-  if (index) return { ...target, kind: 'registry', size: await indexedSize(index.source) };
-  const message = `${describeRef(layer.ref)}: a turboOCI layer whose target ${target.digest} is not in gzip: its size is not known`;
-  throw new OverlaybdError('UNSUPPORTED', message);
+  const size = index ? await indexedSize(index.source) : await readers.fetcher().sizeOf?.(target);
+  const name = `${describeRef(layer.ref)}: a turboOCI layer whose target is ${target.digest}`;
+  if (size === undefined) {
+    throw new OverlaybdError('UNSUPPORTED', `${name}: its size is not known`);
+  }
+  const ref = { ...target, kind: 'registry', size } as const;
+  checkRegistryBytes([ref], name);
+  return ref;
 }

@@ -55,6 +55,54 @@ await test('a registry: nothing is fetched twice, and verify', async (t) => {
   t.equal(verified.code, 0, verified.stdout + verified.stderr);
 });
 
+await test('plain targets in a registry, which says their sizes once', async (t) => {
+  const folder = shortFolder(t);
+  const layout = new LayoutWriter(join(folder, 'layout'));
+  const { device } = await writeTurboLayout(layout, 'turbo', null, { isPlain: true });
+  const place = new ImageLayout(layout.folder);
+  const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
+  const name = front.name(REPOSITORY, 'turbo');
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const daemon = await DaemonProcess.start(t, [name, ...options]);
+  await same(t, daemon, device);
+  await daemon.stop(t);
+  t.same(front.log.violations(), []);
+  // What is in the cache is opened by what the cache knows.
+  const before = front.log.filter({ kind: 'blob' }).length;
+  const again = await DaemonProcess.start(t, [name, ...options]);
+  await same(t, again, device);
+  await again.stop(t);
+  t.equal(front.log.filter({ kind: 'blob' }).length, before);
+});
+
+for (const isPlain of [false, true]) {
+  const what = isPlain ? 'plain' : 'in gzip';
+  await test(`a configuration whose targets are in a registry, ${what}`, async (t) => {
+    const folder = shortFolder(t);
+    const layout = new LayoutWriter(join(folder, 'layout'));
+    const { device, targets, parts } = await writeTurboLayout(layout, 'turbo', null, { isPlain });
+    const place = new ImageLayout(layout.folder);
+    const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
+    const lowers = parts.map(({ metadata, gzipIndex }, i) => {
+      writeFileSync(join(folder, `meta${i}`), metadata);
+      if (gzipIndex) writeFileSync(join(folder, `index${i}`), gzipIndex);
+      return {
+        file: `meta${i}`,
+        targetDigest: targets[i]?.['digest'],
+        ...(gzipIndex && { gzipIndex: `index${i}` }),
+      };
+    });
+    const repoBlobUrl = `https://${front.host}/v2/${REPOSITORY}/blobs`;
+    const config = join(folder, 'config.v1.json');
+    writeFileSync(config, JSON.stringify({ repoBlobUrl, lowers }));
+    const options = remoteOptions([front], join(folder, 'cache'));
+    const daemon = await DaemonProcess.start(t, [config, ...options]);
+    await same(t, daemon, device);
+    await daemon.stop(t);
+    t.same(front.log.violations(), []);
+  });
+}
+
 await test('an ordinary image in a registry, to which a turboOCI image refers', async (t) => {
   const folder = shortFolder(t);
   const layout = new LayoutWriter(join(folder, 'layout'));

@@ -2,7 +2,6 @@
 // registry that answers at once, or dies, by the name of the repository.
 
 import { parentPort, resourceLimits } from 'node:worker_threads';
-import type { RegistryRef } from '../../daemon/blob/blob-ref.js';
 import type { CachedSpec } from '../../daemon/blob/cached-source.js';
 import { realClock } from '../../daemon/fetch/clock.js';
 import type { FromFetcher, ToFetcher } from '../../daemon/fetch/messages.js';
@@ -18,10 +17,10 @@ const tell = (message: FromFetcher): void => port.postMessage(message);
 const log = new PostedLog(tell);
 const blobs = new Map<string, FakeBlob>();
 
-function blobOf(ref: RegistryRef, spec?: CachedSpec): FakeBlob {
+function blobOf(ref: RangeRequest['ref'], spec?: CachedSpec): FakeBlob {
   const known = blobs.get(ref.digest);
   if (known) return known;
-  const blob = new FakeBlob(ref.size, ref.host, ref.digest.slice('sha256:'.length), spec);
+  const blob = new FakeBlob(ref.size ?? 0, ref.host, ref.digest.slice('sha256:'.length), spec);
   blobs.set(ref.digest, blob);
   return blob;
 }

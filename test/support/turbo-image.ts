@@ -4,7 +4,7 @@ import { writeArchive } from './archive-writer.js';
 import { gzipIndexOf, writeGzipIndex } from './gzip-index-writer.js';
 import type { LayoutWriter } from './layout-writer.js';
 import { writeLsmt, type LsmtSegment } from './lsmt-writer.js';
-import { imageManifest, OCI_GZIP_LAYER, sha256, type Json } from './memory-registry.js';
+import { imageManifest, OCI_GZIP_LAYER, OCI_LAYER, sha256, type Json } from './memory-registry.js';
 import { randomBytes, textBytes } from './pattern.js';
 import { writeZfile } from './zfile-writer.js';
 
@@ -17,6 +17,8 @@ export interface TurboImage {
   readonly layers: readonly Json[];
   /** Of the ordinary layers in gzip. */
   readonly targets: readonly Json[];
+  /** What is in the archives of the layers. */
+  readonly parts: readonly { readonly metadata: Buffer; readonly gzipIndex: Buffer | null }[];
   readonly device: Buffer;
 }
 
@@ -25,6 +27,8 @@ export interface TurboOptions {
   readonly keys?: (target: string) => Json;
   readonly metadata?: string;
   readonly marker?: string;
+  /** The ordinary layers are plain archives. */
+  readonly isPlain?: boolean;
 }
 
 /** Writes the blobs of both images, and no manifest. */
@@ -34,11 +38,13 @@ async function writeTurboImage(
     keys = (target) => ({ version: '0.1.0-turbo.ociv1', 'turbo-oci/target-digest': target }),
     metadata = 'ext4.fs.meta',
     marker = '.turbo.ociv1',
+    isPlain = false,
   }: TurboOptions = {},
 ): Promise<TurboImage> {
   const device = Buffer.alloc(SIZE);
   const layers: Json[] = [];
   const targets: Json[] = [];
+  const parts: { metadata: Buffer; gzipIndex: Buffer | null }[] = [];
   for (const seed of [1, 2]) {
     const tar = writeArchive([
       { name: 'text', content: textBytes(seed, 1_000_000) },
@@ -54,18 +60,21 @@ async function writeTurboImage(
     own.copy(device, from * SECTOR);
     tar.copy(device, (from + 20) * SECTOR, SECTOR, 2001 * SECTOR);
     tar.copy(device, (from + 2100) * SECTOR, 2100 * SECTOR, 2800 * SECTOR);
-    const gzip = gzipSync(tar);
+    const target = isPlain ? tar : gzipSync(tar);
+    const index = isPlain ? null : writeGzipIndex(await gzipIndexOf(target, SPAN_SIZE));
+    const zfile = writeZfile(writeLsmt({ virtualSize: SIZE, segments }));
     const blob = gzipSync(
       writeArchive([
         { name: marker, content: '' },
-        { name: metadata, content: writeZfile(writeLsmt({ virtualSize: SIZE, segments })) },
-        { name: 'gzip.meta', content: writeGzipIndex(await gzipIndexOf(gzip, SPAN_SIZE)) },
+        { name: metadata, content: zfile },
+        ...(index ? [{ name: 'gzip.meta', content: index }] : []),
       ]),
     );
-    targets.push(layout.blob(gzip, null, OCI_GZIP_LAYER));
-    layers.push(layout.blob(blob, keys(sha256(gzip)), OCI_GZIP_LAYER));
+    parts.push({ metadata: zfile, gzipIndex: index });
+    targets.push(layout.blob(target, null, isPlain ? OCI_LAYER : OCI_GZIP_LAYER));
+    layers.push(layout.blob(blob, keys(sha256(target)), OCI_GZIP_LAYER));
   }
-  return { layers, targets, device };
+  return { layers, targets, parts, device };
 }
 
 /** The same with manifests: of the turboOCI image, and of the ordinary one if `plainTag` is given. */

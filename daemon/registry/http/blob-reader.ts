@@ -70,7 +70,7 @@ export class BlobReader {
    */
   async read(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<string | null> {
     const { endpoints, limits, now, random, hosts, requests, counters } = this.#parts;
-    const { ref, first, last, deadlineMs, class: why } = request;
+    const { ref, first, last, deadlineMs, class: why, sized } = request;
     const { host, repository, digest, size } = ref;
     const startedAt = now();
     const deadline = new Deadline(deadlineMs - startedAt, signal);
@@ -90,7 +90,7 @@ export class BlobReader {
       // An answer may be shorter than what was asked for.
       while (progress.next <= last) {
         const from = progress.next;
-        const wanted = { first: from, last, size };
+        const wanted = { first: from, last, size, ...(sized && { sized }) };
         await requests.read({ endpoint, digest, wanted, take: taken, signal: deadline.signal });
         if (progress.next === from) throw new Failure('bad', 'sends nothing', endpoint);
       }

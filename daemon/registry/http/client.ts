@@ -152,6 +152,22 @@ export class RegistryClient implements ManifestSource {
     return bytes;
   }
 
+  /** The size of a blob that no descriptor has. @throws as {@link fetchRange} */
+  async sizeOf({ host, repository, digest }: Omit<RegistryRef, 'kind' | 'size'>): Promise<number> {
+    let size = 0;
+    const request = {
+      ref: { host, repository, digest, size: null },
+      first: 0,
+      last: 0,
+      class: 'demand',
+      deadlineMs: this.#deadlineMs(),
+      fromOrigin: false,
+      sized: (bytes: number) => (size = bytes),
+    } as const;
+    await this.fetchRange(request, () => undefined, new AbortController().signal);
+    return size;
+  }
+
   /** All bytes of a blob that is small. @throws as {@link fetchRange} */
   blob(ref: RegistryRef): Promise<Uint8Array> {
     return this.head(ref, ref.size);

@@ -16,8 +16,10 @@ export interface WantedRange {
   /** Bytes, both inclusive. */
   readonly first: number;
   readonly last: number;
-  /** Of the whole blob, by its descriptor. */
-  readonly size: number;
+  /** Of the whole blob, by its descriptor; null: no descriptor has it, and the answer must say it. */
+  readonly size: number | null;
+  /** Gets the size of the blob, as a right answer says it. */
+  readonly sized?: (bytes: number) => void;
 }
 
 type Header = Pick<Incoming, 'host' | 'status' | 'headers'>;
@@ -44,7 +46,8 @@ export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
   const first = Number(found[1]);
   const last = Number(found[2]);
   const total = found[3] === '*' ? wanted.size : Number(found[3]);
-  if (total !== wanted.size) {
+  if (total === null) throw bad(NO_SIZE);
+  if (wanted.size !== null && total !== wanted.size) {
     throw bad(`has ${total} bytes of this blob, not ${wanted.size} as its descriptor says`);
   }
   // A shorter range is allowed; the rest is asked for again.
@@ -55,21 +58,27 @@ export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
   if (announced !== null && announced !== length) {
     throw bad(`announces ${announced} bytes for a range of ${length}`);
   }
+  wanted.sized?.(total);
   return { first, length };
 }
 
 function checkWhole(
   announced: number | null,
-  { first, last, size }: WantedRange,
+  { first, last, size: known, sized }: WantedRange,
   bad: (what: string) => Failure,
 ): BodyRange {
+  const size = known ?? announced;
+  if (size === null) throw bad(NO_SIZE);
   const isAll = first === 0 && last === size - 1;
   if (!isAll && size > MAX_WHOLE_BLOB) throw new NoRanges(bad(NO_RANGES));
   if (announced !== null && announced !== size) {
     throw bad(`has ${announced} bytes of this blob, not ${size} as its descriptor says`);
   }
+  sized?.(size);
   return { first: 0, length: size };
 }
+
+const NO_SIZE = 'does not say how many bytes this blob has';
 
 const NO_RANGES =
   'answers with the whole blob instead of a range: it, or a proxy before it, does not serve ranges ' +

@@ -7,7 +7,10 @@ export type FetchClass = 'demand' | 'ahead' | 'trace' | 'fill';
 
 /** One range of one blob. */
 export interface RangeRequest {
-  readonly ref: RegistryRef;
+  readonly ref: Pick<RegistryRef, 'host' | 'repository' | 'digest'> & {
+    /** Null: it is not known. */
+    readonly size: number | null;
+  };
   /** Bytes of the blob, both inclusive. */
   readonly first: number;
   readonly last: number;
@@ -16,6 +19,8 @@ export interface RangeRequest {
   readonly deadlineMs: number;
   /** Past mirrors and the P2P agent: for bytes that turned out to be wrong. */
   readonly fromOrigin: boolean;
+  /** Gets the size of the blob, as an answer says it. */
+  readonly sized?: (bytes: number) => void;
 }
 
 /** Gets bytes in order, each exactly once, and only after their response was checked. */

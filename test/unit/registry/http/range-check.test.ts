@@ -33,6 +33,25 @@ await test('what is taken', (t) => {
   t.end();
 });
 
+await test('a blob whose size no descriptor has: the answer says it', (t) => {
+  const sizes: number[] = [];
+  const wanted = { first: 0, last: 0, size: null, sized: (bytes: number) => sizes.push(bytes) };
+  const ask = (status: number, headers: Record<string, string>): BodyRange =>
+    checkRange({ host: 'h', status, headers }, wanted);
+  t.same(ask(206, { 'content-range': 'bytes 0-0/7000' }), { first: 0, length: 1 });
+  t.same(ask(200, { 'content-length': '300' }), { first: 0, length: 300 });
+  t.same(ask(200, { 'content-length': '1' }), { first: 0, length: 1 });
+  t.same(sizes, [7000, 300, 1]);
+  const message = /does not say how many bytes this blob has/;
+  t.throws(() => ask(206, { 'content-range': 'bytes 0-0/*' }), { message });
+  t.throws(() => ask(200, {}), { message });
+  t.throws(() => ask(200, { 'content-length': String(8 << 20) }), {
+    message: /answers with the whole blob instead of a range/,
+  });
+  t.equal(sizes.length, 3);
+  t.end();
+});
+
 await test('what is not', (t) => {
   const bad = (status: number, headers: Record<string, string>, wanted = WANTED): void => {
     const text = `${status} ${JSON.stringify(headers)}`;
