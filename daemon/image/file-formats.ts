@@ -61,11 +61,9 @@ const estargz: Content = {
   open: async ({ source }, _, rules, { effort }) => {
     checkToc(rules, rules.toc?.json ?? null, source.name);
     const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
-    const opened = await openEstargz(source, footer, {
-      toc: rules.toc,
-      tocSource: rules.tocSource,
-      effort,
-    });
+    const isElsewhere = footer.tocOffset === null && rules.tocSource === null;
+    const tocSource = isElsewhere && rules.findToc ? await rules.findToc() : rules.tocSource;
+    const opened = await openEstargz(source, footer, { toc: rules.toc, tocSource, effort });
     return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
   },
 };

@@ -111,6 +111,11 @@ export interface ContentRules {
   readonly needsToc: boolean;
   /** The blob with the table of contents, if it is not in the layer. */
   readonly tocSource: BlobSource | null;
+  /**
+   * Opens the blob with the table of contents, if the layer does not have it; absent: nothing says where it is.
+   * @throws OverlaybdError if there is none, and what opening it throws
+   */
+  readonly findToc?: () => Promise<BlobSource>;
   /** The path of the folder with the objects of a composefs image; null: nothing names it. */
   readonly objects: string | null;
   /** The path of the folder with the data blobs of a Nydus image; null: nothing names it. */

@@ -130,7 +130,7 @@ export async function openLower(
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
   const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
-  const { layer: alone } = plan;
+  const { layer: alone, findToc } = plan;
   const { files, effort, sink, mayBeUpper } = options;
   const blob = await files.open(ref);
   const inner = await blob.content(effort, sink);
@@ -147,6 +147,7 @@ export async function openLower(
     toc,
     needsToc: !insecureToc && (tocs !== null || digests !== null || cachedOf(inner.spec) !== null),
     tocSource: tocBlob && (await plainSource(tocBlob)),
+    ...(toc && findToc && { findToc: async () => plainSource(await findToc(toc)) }),
     objects: objects ?? null,
     dataBlobs: dataBlobs?.folder ?? null,
     target: target && target.source,

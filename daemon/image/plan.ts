@@ -44,6 +44,11 @@ export interface ImagePlan {
   readonly tocs: ReadonlyMap<string, TocDigests> | null;
   /** The blob with the table of contents of the only layer; null: it is in the layer. */
   readonly tocBlob: BlobRef | null;
+  /**
+   * Finds the blob with the table of contents of a layer that does not have it itself; absent: no image is known to have it.
+   * @throws OverlaybdError NOT_FOUND, LIMIT, and what resolving an image throws
+   */
+  readonly findToc?: (toc: TocDigests) => Promise<BlobRef>;
   /** The path of the folder with the objects of the only layer, a composefs image; absent: nothing names it. */
   readonly objects?: string;
   /** The targets of turboOCI layers, by the key of the layer's name; null: there are none. */
@@ -147,6 +152,7 @@ async function planReference(
     mayBeRaw: false,
     tocs,
     tocBlob: null,
+    ...(tocs && { findToc: (toc) => findToc(toc, reference, remote) }),
     ...(ztocs && { ztocs }),
     ...(sociIndex !== undefined && { sociIndex }),
     ...(dataBlobs && { dataBlobs }),
@@ -159,6 +165,30 @@ async function planReference(
 function pinnedReference(reference: string, digest: string): string | null {
   const isTag = reference.startsWith('docker://') && !reference.includes('@');
   return isTag ? `${reference}@${digest}` : null;
+}
+
+/** @throws OverlaybdError NOT_FOUND, LIMIT, and what resolving an image throws */
+async function findToc(
+  { layer = '' }: TocDigests,
+  image: string,
+  remote: RemoteImages,
+): Promise<BlobRef> {
+  const { tocImageOf } = await import('../registry/toc-image.js');
+  const what = 'its table of contents is in another image';
+  const name = tocImageOf(image);
+  if (name === null) {
+    const message = `${image}: ${layer}: ${what}, which is found only by the tag of the image: name the image with it`;
+    throw new OverlaybdError('NOT_FOUND', message);
+  }
+  const { tocBlobs } = await remote.resolve(name, { kind: 'tocs' }).catch((error: unknown) => {
+    if (!(error instanceof OverlaybdError)) throw error;
+    const message = `${image}: ${layer}: ${what}, and that cannot be used: ${error.message}`;
+    throw new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
+  });
+  const ref = tocBlobs?.get(layer);
+  if (!ref) throw new OverlaybdError('NOT_FOUND', `${name}: no table of contents of ${layer}`);
+  checkRegistryBytes([ref], name);
+  return ref;
 }
 
 /** "docker://registry.example/app": with a host, and so not a short name of docker.io. */

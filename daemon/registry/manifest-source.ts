@@ -96,6 +96,8 @@ export type TargetName = BlobRef | UnsizedRef;
 
 /** The SOCI index that an image is opened with, as the operator or the record of a device names it. */
 export type GivenIndex =
+  /** No index: the image has tables of contents of the layers of another one. */
+  | { readonly kind: 'tocs' }
   /** Without a SOCI index, even if the image has one. */
   | { readonly kind: 'none' }
   /** It is where the image is. */
@@ -144,6 +146,8 @@ export interface ResolvedImage {
   readonly sociIndex?: string;
   /** By the key of the layer's name. Absent for images of which no layer is read as a whole. */
   readonly digests?: ReadonlyMap<string, LayerDigests>;
+  /** Of an image of tables of contents: its blobs, by the digest of the layer that each is of. Absent for other images. */
+  readonly tocBlobs?: ReadonlyMap<string, BlobRef>;
   /** Of a Nydus image. Absent for other images. */
   readonly dataBlobs?: DataBlobs;
   /** The targets of turboOCI layers, by the key of the layer's name (keyOfRef). Absent for other images. */

@@ -21,6 +21,7 @@ import { chooseEntry } from './platform.js';
 import { overlaybdReferrers, sociReferrers } from './referrers.js';
 import { namedSociIndex, sociImage, type PlacedIndex, type PlainImage } from './soci-index.js';
 import { tocsOf, type TocDigests } from './toc-annotations.js';
+import { tocImage } from './toc-image.js';
 
 /** Indexes within indexes. */
 const MAX_INDEX_DEPTH = 4;
@@ -48,6 +49,7 @@ export async function resolveManifest(
   given: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
   const reached = await descend(top, place, platform);
+  if (given?.kind === 'tocs') return tocImage(reached.manifest, reached.digest, place);
   if (given && given.kind !== 'none') {
     return withIndex(reached, place, await indexOf(given, place), false);
   }
@@ -168,7 +170,7 @@ function filesOf(
     checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
     const ref = place.blob(layer);
     const toc = digests[i];
-    if (toc) tocs.set(keyOfRef(ref), toc);
+    if (toc) tocs.set(keyOfRef(ref), { ...toc, layer: layer.digest });
     return ref;
   });
   return { name, digest, lowers, tocs, trace: null, notes: [] };
@@ -212,7 +214,7 @@ async function sociOf(reached: Reached, place: ImagePlace): Promise<TriedSoci> {
 }
 
 async function indexOf(
-  given: Exclude<GivenIndex, { kind: 'none' }>,
+  given: Exclude<GivenIndex, { kind: 'none' | 'tocs' }>,
   place: ImagePlace,
 ): Promise<PlacedIndex> {
   if (given.kind === 'reference') return place.index(given.reference);

@@ -12,6 +12,8 @@ export interface TocDigests {
   readonly json: string | null;
   /** Of the compressed manifest of zstd:chunked. */
   readonly manifest: string | null;
+  /** The digest of the layer, by which another image may have its table of contents; absent: it is a file. */
+  readonly layer?: string;
 }
 
 const JSON_DIGEST = 'containerd.io/snapshot/stargz/toc.digest';

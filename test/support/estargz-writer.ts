@@ -42,7 +42,7 @@ export interface TocFile {
 }
 
 export interface WriteOptions {
-  form: 'eStargz' | 'stargz' | 'zstd:chunked old' | 'zstd:chunked';
+  form: EstargzFooter['kind'] | 'zstd:chunked old' | 'zstd:chunked';
   /** Plain bytes of a piece at most. */
   pieceSize?: number;
   /** Puts the headers of a real archive between the pieces: the blob is a tar.gz or tar.zst, too. */
@@ -55,6 +55,8 @@ export interface WrittenBlob {
   blob: Buffer;
   /** What an annotation says about the table of contents. */
   digest: string;
+  /** The table of contents, if it is another blob. */
+  tocBlob: Buffer | null;
 }
 
 /** Between two pieces there is something else, as the headers of the archive. */
@@ -99,8 +101,13 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
   const json = Buffer.from(JSON.stringify(change({ entries })));
   if (!isZstd) {
     const toc = gzipSync(writeUstar([{ name: 'stargz.index.json', bytes: json }]));
-    const footer = estargzFooter(form === 'stargz' ? 'stargz' : 'eStargz', at);
-    return { blob: Buffer.concat([...parts, toc, footer]), digest: sha256(json) };
+    const footer = estargzFooter(form as EstargzFooter['kind'], at);
+    const isElsewhere = form === 'eStargz with an external TOC';
+    return {
+      blob: Buffer.concat([...parts, ...(isElsewhere ? [] : [toc]), footer]),
+      digest: sha256(json),
+      tocBlob: isElsewhere ? toc : null,
+    };
   }
   if (isArchive) {
     // In gzip, the archive of the table ends all.
@@ -114,7 +121,8 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
   skippable.writeUInt32LE(manifest.length, 4);
   const place = { offset: at + 8, compressed: manifest.length, uncompressed: json.length };
   const footer = chunkedFooter(form === 'zstd:chunked' ? 'new' : 'old', place);
-  return { blob: Buffer.concat([...parts, skippable, manifest, footer]), digest: sha256(manifest) };
+  const blob = Buffer.concat([...parts, skippable, manifest, footer]);
+  return { blob, digest: sha256(manifest), tocBlob: null };
 }
 
 const TYPES: Readonly<Record<string, TarFile['type']>> = {
