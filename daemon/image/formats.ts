@@ -135,6 +135,16 @@ export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapp
   return inner;
 }
 
+/** Contents that say nothing that an ordinary image has the digest of, by their names. */
+const UNVERIFIED: ReadonlySet<string> = new Set([
+  'lsmt',
+  'composefs',
+  'rafs',
+  'rafs blob',
+  'rafs layer',
+  'erofs with devices',
+]);
+
 /** Opens what is inside the wrappers. @throws OverlaybdError if that is not possible */
 export async function openContent(
   inner: Unwrapped,
@@ -151,7 +161,13 @@ export async function openContent(
     const message = `${inner.source.name}: ${format.name} in the archive of a turboOCI layer, where an LSMT layer is expected`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const content = await format.open(inner, head, rules, tools);
+  const digest = rules.needsToc ? (rules.digests?.blob ?? null) : null;
+  const opened =
+    digest !== null && UNVERIFIED.has(format.name)
+      ? await (await import('./verified-blob.js')).verifiedBlob(inner, digest, tools)
+      : inner;
+  const begin = opened === inner ? head : await headOf(opened.source);
+  const content = await format.open(opened, begin, rules, tools);
   refuseUnused(format.name, rules, inner.source.name);
   return content;
 }

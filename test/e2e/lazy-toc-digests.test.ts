@@ -6,8 +6,11 @@ import { gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { servedTree } from '../support/erofs/served-tree.js';
+import { writeComposefs } from '../support/composefs-writer.js';
 import { writeEstargz } from '../support/estargz-writer.js';
 import { requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { writeLsmt } from '../support/lsmt-writer.js';
+import { randomBytes } from '../support/pattern.js';
 import { LAYER } from '../support/plain-image.js';
 import { sha256 } from '../support/registry/image-place.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
@@ -16,6 +19,7 @@ import { remoteImage, remoteOptions, REPOSITORY } from '../support/registry/remo
 import { writeTarfs } from '../support/tarfs-writer.js';
 import { chunked, estargz } from '../support/two-layers.js';
 import { writeUstar } from '../support/ustar.js';
+import { writeZfile } from '../support/zfile-writer.js';
 
 t.setTimeout(600_000);
 
@@ -83,7 +87,7 @@ for (const [what, layer, format, expected] of ALONE) {
     for (const image of images) {
       const { code, stdout, stderr } = await runDaemon(['ls', ...image]);
       test.equal(code, 1, stdout);
-      test.match(stderr, new RegExp(`have the digest ${sha256(bytes)}, and not ${sha256(right)}`));
+      test.match(stderr, new RegExp(`expected digest ${sha256(right)}, got ${sha256(bytes)} `));
     }
   });
 
@@ -130,6 +134,37 @@ await t.test('with --insecure-toc, by its table', async (test) => {
   test.match(inspected.stdout, /files \(eStargz, by a footer/, inspected.stderr);
   test.same(await paths(test, name, ['--insecure-toc']), ['/', '/bin', '/bin/gone', '/bin/noise']);
 });
+
+const disk = writeLsmt({
+  virtualSize: 1 << 20,
+  segments: [{ offset: 0, length: 100, data: randomBytes(1, 51_200) }],
+});
+const inline = writeComposefs([
+  { path: '', mode: 0o040755 },
+  { path: 'file', mode: 0o100644, inline: Buffer.from('inline\n') },
+]).bytes;
+const OTHERS: [what: string, bytes: Buffer][] = [
+  ['a layer of a disk', disk],
+  ['a compressed layer of a disk', writeZfile(disk)],
+  ['composefs', inline],
+];
+
+for (const [what, bytes] of OTHERS) {
+  await t.test(`${what} in place of an archive`, async (test) => {
+    const { front, layout } = await remoteImage(test);
+    const right = randomBytes(2, bytes.length);
+    await pushFiles(layout, 'right', [gz(bytes)]);
+    await pushFiles(layout, 'wrong', [gz(right)]);
+    writeFileSync(layout.blob(sha256(right))?.path as string, bytes);
+    const options = remoteOptions([front], join(shortFolder(test), 'cache'));
+    const good = await runDaemon(['inspect', front.name(REPOSITORY, 'right'), ...options]);
+    test.equal(good.code, 0, good.stderr);
+    const wrong = await runDaemon(['inspect', front.name(REPOSITORY, 'wrong'), ...options]);
+    test.equal(wrong.code, 1, wrong.stdout);
+    const message = `expected digest ${sha256(right)}, got ${sha256(bytes)} `;
+    test.match(wrong.stderr, new RegExp(message));
+  });
+}
 
 for (const fixture of ['f10-estargz', 'f14-stargz-legacy', 'f16-zstdchunked-stargz']) {
   await t.test(`${fixture}: without annotations`, async (test) => {
