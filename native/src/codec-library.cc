@@ -11,7 +11,7 @@ namespace overlaybd_nbd {
 namespace {
 
 // From 22 on, Node.js carries zstd of another version and exports its functions: without DEEPBIND,
-// the library would call those in place of its own. The sanitizers refuse it.
+// the library would call those instead of its own. The sanitizers refuse it.
 #if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr int kOwnFunctions = RTLD_DEEPBIND;
 #else

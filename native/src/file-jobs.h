@@ -68,7 +68,7 @@ struct FileJobOutcome {
   // number of bytes, less than `length` if the file ends. kExtents: the end of the known range, at
   // least one byte; -ENXIO if the file is shorter than `file_end`. Otherwise 0. Or -errno.
   int64_t result = 0;
-  // kOpen: the size, and 1 for a block device. kExtents: begin and end of each run of data; the
+  // kOpen: the size, and 1 for a block device. kExtents: start and end of each run of data; the
   // last may reach past the range.
   std::vector<double> values;
   // kOpen: the identity of the file: device, inode, size, modification time.

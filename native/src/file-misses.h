@@ -1,5 +1,5 @@
-// Where reads of a file had to wait for the disk of late. Two that lie close together are worth a
-// longer one: whoever walks through a tree reads many small pieces of the same places. It does not
+// Where reads of a file recently waited for the disk. Two that lie close together are worth a
+// longer one: a walk through a tree reads many small pieces of the same places. It does not
 // depend on Node.js or a format.
 #pragma once
 

@@ -296,7 +296,7 @@ void FilePool::Wake() {
 }
 
 // Notifies the threads that Wake has chosen. While the lock is held they would only wake up to wait
-// for it. Whoever may have called Wake unlocks with this.
+// for it. Every caller of Wake unlocks with this.
 void FilePool::Unlock(std::unique_lock<std::mutex>* lock) {
   int each = std::exchange(unnotified_, 0);
   lock->unlock();
