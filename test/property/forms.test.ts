@@ -110,7 +110,10 @@ async function writeBottom(path: string, layer: EntryDraft[], options: Case): Pr
       mkdirSync(`${path}.objects`, { recursive: true });
       return { ...write(image), beside: { objects: `${path}.objects` } };
     }
-    default:
+    case 'eStargz':
+    case 'stargz':
+    case 'zstd:chunked':
+    case 'zstd:chunked old':
       return write(writeTocForm(files(), { form, pieceSize }).blob);
   }
 }

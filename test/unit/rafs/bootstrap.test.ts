@@ -1,12 +1,9 @@
 // Bootstraps by our own writer: what is in them, and one changed field at a time.
 import { test } from 'tap';
 import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootstrap.js';
-import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
-import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
-import { largeBootstrap } from '../../support/large-rafs.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { withDictionary } from '../../support/rafs-dictionary.js';
 import { writeRafs, type RafsFile, type WrittenRafs } from '../../support/rafs-writer.js';
@@ -96,18 +93,6 @@ await test('what is in an archive or a data blob, and is no bootstrap of RAFS v6
     [Buffer.alloc(100), 'BAD_FORMAT', /superblock at byte 1024: expected at most 0 bytes/],
   ];
   for (const [bytes, code, message] of wrong) await t.rejects(open(bytes), { code, message });
-});
-
-await test('a large one is refused before it is parsed, if the thread has other work', async (t) => {
-  const large = readBootstrap('image.boot', Buffer.alloc(8 << 20), {
-    ...TOOLS,
-    effort: new ImageEffort(true),
-  });
-  await t.rejects(large, TooLargeHere);
-  const { bootstrap } = writeRafs(FILES);
-  await t.resolves(
-    readBootstrap('image.boot', bootstrap, { ...TOOLS, effort: new ImageEffort(true) }),
-  );
 });
 
 await test('sockets, and xattrs that no kernel shows', async (t) => {
@@ -376,44 +361,3 @@ for (const [path, change, code, message] of BAD_INODES) {
     await t.rejects(open(bootstrap), { code, message });
   });
 }
-
-await test('inodes whose parts overlap are soon refused', async (t) => {
-  const files: RafsFile[] = [{ path: '', type: 'dir' }];
-  for (let i = 100; i < 400; i++) files.push({ path: `f${i}`, type: 'reg' });
-  const { bootstrap, at } = writeRafs(files);
-  for (let i = 100; i < 400; i++) {
-    // Holes up to the end of the bootstrap.
-    const inode = at.inode(`f${i}`);
-    bootstrap.writeUInt32LE(4096 * 1000, inode + 8);
-  }
-  await t.rejects(open(bootstrap), { code: 'BAD_FORMAT' });
-});
-
-await test('at most MAX_PREFETCH_RANGES ranges of files are fetched first', async (t) => {
-  const [x, y, z] = [2, 3, 4].map((byte) => Buffer.alloc(4096, byte)) as [Buffer, Buffer, Buffer];
-  // No two chunks of "b" follow each other in the blob: each is a range, and the last one is too much.
-  const ones = Buffer.alloc(4096 * (MAX_PREFETCH_RANGES - 1), 1);
-  const files: RafsFile[] = [
-    { path: '', type: 'dir' },
-    { path: 'a', type: 'reg', bytes: Buffer.concat([x, y, z]) },
-    { path: 'b', type: 'reg', bytes: Buffer.concat([ones, x, z]) },
-  ];
-  const { bootstrap, blobs, at } = writeRafs(files, { codec: 'none' });
-  bootstrap.writeUInt32LE(at.inode('b') / 32, at.prefetch);
-  const [blob] = [...blobs.values()];
-  const { blobs: needed } = await open(bootstrap);
-  const spec = await needed[0]?.pieces('blob', blob?.length ?? 0, UNBOUNDED);
-  t.same(spec?.prefetch, [
-    { begin: 0, end: 4096 },
-    { begin: 12_288, end: 16_384 },
-  ]);
-});
-
-await test('many files in many folders', async (t) => {
-  const { tree } = await open(largeBootstrap(5001));
-  t.equal(tree.count, 1 + 6 + 5001);
-  t.equal(tree.pathOf(1), 'folder-00000000');
-  const paths = Array.from({ length: tree.count }, (_, i) => tree.pathOf(i));
-  t.equal(new Set(paths).size, paths.length);
-  t.ok(paths.includes('folder-00000005/000000005000'));
-});

@@ -36,14 +36,15 @@ await test('the name is that of the image, with a suffix after the tag', (t) => 
   t.end();
 });
 
+function resolve(layers: Json[]): Promise<ResolvedImage> {
+  const registry = new MemoryRegistry();
+  registry.put(imageManifest(layers), '1-esgztoc');
+  const options = { platform: 'linux/amd64', pull: 'newer', index: { kind: 'tocs' } } as const;
+  const reference = parseReference('reg.example/app:1-esgztoc') as RegistryReference;
+  return resolveImage(reference, options, registry, new MemoryKnown());
+}
+
 await test('its blobs by the digests of the layers that they are of', async (t) => {
-  const resolve = (layers: Json[]): Promise<ResolvedImage> => {
-    const registry = new MemoryRegistry();
-    registry.put(imageManifest(layers), '1-esgztoc');
-    const options = { platform: 'linux/amd64', pull: 'newer', index: { kind: 'tocs' } } as const;
-    const reference = parseReference('reg.example/app:1-esgztoc') as RegistryReference;
-    return resolveImage(reference, options, registry, new MemoryKnown());
-  };
   const annotations = { 'containerd.io/snapshot/stargz/layer.digest': DIGEST };
   const toc = descriptor(OCI_GZIP_LAYER, 'toc', { annotations });
   const other = descriptor(OCI_GZIP_LAYER, 'other');
