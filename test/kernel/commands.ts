@@ -34,12 +34,16 @@ export class Commands {
     clearTimeout(timer);
     over.abort();
     await Promise.allSettled([answer, gone]);
-    if (code < 0) this.#child = null;
     return { code, stdout, stderr };
   }
 
   #start(): ChildProcess {
-    return fork(PROCESS, [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = fork(PROCESS, [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    // If it dies between two commands, the next one has another process.
+    child.once('exit', () => {
+      if (this.#child === child) this.#child = null;
+    });
+    return child;
   }
 }
 

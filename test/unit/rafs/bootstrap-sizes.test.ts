@@ -1,11 +1,10 @@
-// Bootstraps of RAFS with many inodes or ranges, and what is too much.
+// Bootstraps of RAFS with many inodes, and what is too much.
 import { test } from 'tap';
 import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootstrap.js';
 import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
-import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
 import { largeBootstrap } from '../../support/large-rafs.js';
 import { writeRafs, type RafsFile } from '../../support/rafs-writer.js';
 
@@ -39,26 +38,6 @@ await test('inodes whose parts overlap are soon refused', async (t) => {
     bootstrap.writeUInt32LE(4096 * 1000, inode + 8);
   }
   await t.rejects(open(bootstrap), { code: 'BAD_FORMAT' });
-});
-
-await test('at most MAX_PREFETCH_RANGES ranges of files are fetched first', async (t) => {
-  const [x, y, z] = [2, 3, 4].map((byte) => Buffer.alloc(4096, byte)) as [Buffer, Buffer, Buffer];
-  // No two chunks of "b" follow each other in the blob: each is a range, and the last one is too much.
-  const ones = Buffer.alloc(4096 * (MAX_PREFETCH_RANGES - 1), 1);
-  const files: RafsFile[] = [
-    { path: '', type: 'dir' },
-    { path: 'a', type: 'reg', bytes: Buffer.concat([x, y, z]) },
-    { path: 'b', type: 'reg', bytes: Buffer.concat([ones, x, z]) },
-  ];
-  const { bootstrap, blobs, at } = writeRafs(files, { codec: 'none' });
-  bootstrap.writeUInt32LE(at.inode('b') / 32, at.prefetch);
-  const [blob] = [...blobs.values()];
-  const { blobs: needed } = await open(bootstrap);
-  const spec = await needed[0]?.pieces('blob', blob?.length ?? 0, UNBOUNDED);
-  t.same(spec?.prefetch, [
-    { begin: 0, end: 4096 },
-    { begin: 12_288, end: 16_384 },
-  ]);
 });
 
 await test('many files in many folders', async (t) => {

@@ -4,6 +4,7 @@ import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootst
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
+import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { withDictionary } from '../../support/rafs-dictionary.js';
 import { writeRafs, type RafsFile, type WrittenRafs } from '../../support/rafs-writer.js';
@@ -361,3 +362,23 @@ for (const [path, change, code, message] of BAD_INODES) {
     await t.rejects(open(bootstrap), { code, message });
   });
 }
+
+await test('at most MAX_PREFETCH_RANGES ranges of files are fetched first', async (t) => {
+  const [x, y, z] = [2, 3, 4].map((byte) => Buffer.alloc(4096, byte)) as [Buffer, Buffer, Buffer];
+  // No two chunks of "b" follow each other in the blob: each is a range, and the last one is too much.
+  const ones = Buffer.alloc(4096 * (MAX_PREFETCH_RANGES - 1), 1);
+  const files: RafsFile[] = [
+    { path: '', type: 'dir' },
+    { path: 'a', type: 'reg', bytes: Buffer.concat([x, y, z]) },
+    { path: 'b', type: 'reg', bytes: Buffer.concat([ones, x, z]) },
+  ];
+  const { bootstrap, blobs, at } = writeRafs(files, { codec: 'none' });
+  bootstrap.writeUInt32LE(at.inode('b') / 32, at.prefetch);
+  const [blob] = [...blobs.values()];
+  const { blobs: needed } = await open(bootstrap);
+  const spec = await needed[0]?.pieces('blob', blob?.length ?? 0, UNBOUNDED);
+  t.same(spec?.prefetch, [
+    { begin: 0, end: 4096 },
+    { begin: 12_288, end: 16_384 },
+  ]);
+});
