@@ -15,7 +15,6 @@ import tap, { test, type Test } from 'tap';
 import { compareTrees } from '../support/compare-trees.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
-import { asMounted, folderTree } from '../support/folder-tree.js';
 import { withLoopMount } from '../support/fuse-loop.js';
 import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
@@ -40,19 +39,6 @@ await test(FIXTURE, async (t) => {
   };
   const beside = { tocBlob: null, tocDigest: null, ztocs: [], objects };
   await withDevice([join(root, FIXTURE, 'image.cfs')], use, beside);
-});
-
-await test('a daemon serves it, and the kernel mounts it', async (t) => {
-  const root = requireLazyFixtures(t);
-  if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
-  const fixture = join(root, FIXTURE);
-  const words = [join(fixture, 'image.cfs'), '--objects', join(fixture, 'objects')];
-  const daemon = await DaemonProcess.start(t, words);
-  await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
-    const expected = expectedTree(root, FIXTURE, 'expected.tree.jsonl');
-    compareTrees(t, await folderTree(dir), asMounted(expected));
-  });
-  await daemon.stop(t);
 });
 
 /** A store that the test may change. */

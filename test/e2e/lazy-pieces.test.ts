@@ -113,19 +113,6 @@ await test('neg-05-estargz-chunk-bit: one file cannot be read, the others can', 
   });
 });
 
-for (const [fixture, blob] of TREES) {
-  await test(`${fixture}: a daemon serves it, and the kernel mounts it`, async (t) => {
-    const root = requireLazyFixtures(t);
-    if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
-    const daemon = await DaemonProcess.start(t, [join(root, fixture, blob)]);
-    await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
-      const expected = expectedTree(root, fixture, 'expected.tree.jsonl');
-      compareTrees(t, await folderTree(dir), asMounted(expected));
-    });
-    await daemon.stop(t);
-  });
-}
-
 await test('neg-05: the kernel reads the other files; verify names the one that is bad', async (t) => {
   const root = requireLazyFixtures(t);
   if (root === null) return;

@@ -8,7 +8,6 @@ import tap, { test } from 'tap';
 import { compareTrees } from '../support/compare-trees.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
-import { asMounted, folderTree } from '../support/folder-tree.js';
 import { withLoopMount } from '../support/fuse-loop.js';
 import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
@@ -45,18 +44,6 @@ await test(ZSTD, async (t) => {
     },
     { blobs },
   );
-});
-
-await test(`${ZSTD}: a daemon serves it, and the kernel mounts it`, async (t) => {
-  const root = requireLazyFixtures(t);
-  if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
-  const image = [join(root, ZSTD, 'image.boot'), '--blobs', join(root, ZSTD, 'blobs')];
-  const daemon = await DaemonProcess.start(t, image);
-  await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
-    const expected = expectedTree(root, ZSTD, 'expected.tree.jsonl');
-    compareTrees(t, await folderTree(dir), asMounted(expected));
-  });
-  await daemon.stop(t);
 });
 
 await test('inspect and verify say what an image is taken for, and why', async (t) => {

@@ -8,7 +8,6 @@ import tap, { test } from 'tap';
 import { compareTrees } from '../support/compare-trees.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { treeOfDevice } from '../support/erofs/tree-of-device.js';
-import { asMounted, folderTree } from '../support/folder-tree.js';
 import { withLoopMount } from '../support/fuse-loop.js';
 import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
@@ -40,18 +39,6 @@ for (const [fixture, blob] of TREES) {
       },
       beside,
     );
-  });
-
-  await test(`${fixture}: a daemon serves it, and the kernel mounts it`, async (t) => {
-    const root = requireLazyFixtures(t);
-    if (root === null || !requireTool(t, 'nbdfuse', 'fusermount3', 'mount', 'python3')) return;
-    const words = [join(root, fixture, blob), '--ztoc', join(root, fixture, 'layer.ztoc')];
-    const daemon = await DaemonProcess.start(t, words);
-    await withLoopMount(t, daemon.socketPath, shortFolder(t), async (dir) => {
-      const expected = expectedTree(root, fixture, 'expected.tree.jsonl');
-      compareTrees(t, await folderTree(dir), asMounted(expected));
-    });
-    await daemon.stop(t);
   });
 }
 

@@ -11,6 +11,7 @@ import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process
 import type { ReadDevice } from '../support/erofs/demand.js';
 import { readErofs } from '../support/erofs/reader.js';
 import { treeLines, type TreeLine } from '../support/erofs/tree-lines.js';
+import { withoutLinks } from '../support/fixture-images.js';
 import { asMounted, folderTree } from '../support/folder-tree.js';
 import { readRange, withDevice } from '../support/in-process.js';
 import { LayoutWriter } from '../support/layout-writer.js';
@@ -91,15 +92,6 @@ await test('docker-archive: an ordinary image', async (t) => {
   const lines = await servedLines(t, `docker-archive:${path}`);
   compareTrees(t, lines, expectedTree(root, 'f03-tar-pax', 'expected.tree.jsonl'));
 });
-
-/** The index does not count links, and its trees have another word for hard links. */
-function withoutLinks(lines: readonly TreeLine[]): TreeLine[] {
-  return lines.map(({ same_inode_as: first, hardlink_of: known = first, ...line }) => ({
-    ...line,
-    nlink: 0,
-    ...(known === undefined || known === line['path'] ? {} : { hardlink_of: known }),
-  }));
-}
 
 await test('f60-tarfs-kata: the tree that the index has, alone and merged', async (t) => {
   const root = requireLazyFixtures(t);

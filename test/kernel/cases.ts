@@ -26,7 +26,7 @@ export function kernelCases(images: Images, isLong: boolean): readonly Case<Worl
     ...attachCases(),
     ...mountCases(images),
     ...mountPartsCases(),
-    ...layeredCases(),
+    ...layeredCases(images),
     ...survivalCases(isLong),
     ...registryCases(),
     ...shutdownCases(),

@@ -13,11 +13,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { FixtureImage } from '../support/fixture-images.js';
 import { SECTOR } from '../support/lsmt-layout.js';
 import { writeLsmt, type LsmtSegment } from '../support/lsmt-writer.js';
 import { textBytes } from '../support/pattern.js';
 import { findTool, mustRun } from '../support/tools.js';
 import { wrap } from '../support/wrapper.js';
+import { copyFixtures } from './copied-fixtures.js';
 import { makeLayered, type LayeredImage } from './layered.js';
 import { writeTree, type Tree } from './tree.js';
 
@@ -42,6 +44,8 @@ export interface Images {
   tree: Tree;
   /** Images whose layers are files. */
   layered: readonly LayeredImage[];
+  /** Those by the formats' own tools, if they are there; they take long. */
+  fixtures: readonly FixtureImage[];
 }
 
 export type FileSystem = keyof typeof MAKERS;
@@ -77,7 +81,7 @@ const MAKERS = {
 } as const;
 
 /** Fills `folder`. @throws Error with the program's output if a program fails */
-export async function makeImages(folder: string): Promise<Images> {
+export async function makeImages(folder: string, isLong: boolean): Promise<Images> {
   const root = join(folder, 'tree');
   const tree = writeTree(root);
   writeFileSync(join(folder, 'tree.sha256'), tree.list);
@@ -90,6 +94,7 @@ export async function makeImages(folder: string): Promise<Images> {
     missing: {},
     tree,
     layered: await makeLayered(folder),
+    fixtures: isLong ? copyFixtures(join(folder, 'fixtures')) : [],
   };
   const exports = ['flat'];
   const flat = textBytes(1, images.flat.size);

@@ -44,7 +44,7 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'obd-kernel-'));
   try {
     const begin = performance.now();
-    const images = await makeImages(folder);
+    const images = await makeImages(folder, values.long);
     const seconds = (performance.now() - begin) / 1000;
     console.log(`# images made in ${seconds.toFixed(1)} s; running ${place()}`);
     return place() === 'direct' ? await direct(folder) : await inMachines(folder, images);

@@ -5,13 +5,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceRecords } from '../../../daemon/devices/record.js';
+import { NOTHING_BESIDE } from '../../../daemon/image/image-source.js';
 import type { TreeLine } from '../../support/erofs/tree-lines.js';
+import { withoutLinks, type FixtureImage } from '../../support/fixture-images.js';
 import { asMounted, folderTrees } from '../../support/folder-tree.js';
 import { rewriteAsOther } from '../../support/other-layout.js';
 import { runTool } from '../../support/tools.js';
 import { attach } from '../attachment.js';
 import type { Case, Check } from '../checks.js';
 import { KernelLog, dropCaches } from '../kernel.js';
+import type { Images } from '../images.js';
 import type { LayeredImage } from '../layered.js';
 import type { World } from '../world.js';
 
@@ -22,8 +25,14 @@ const ALL_LIMIT = 900;
 /** A file of every image. */
 const FILE = 'd/noise';
 
-export function layeredCases(): Case<World>[] {
+export function layeredCases({ fixtures }: Images): Case<World>[] {
   return [
+    ...fixtures.map((image) => ({
+      name: `layers of files: ${image.name}`,
+      tools: ['python3'],
+      timeout: ALL_LIMIT,
+      run: (check: Check, world: World) => oneFixture(check, world, image),
+    })),
     {
       name: 'layers of files: every format',
       tools: ['python3'],
@@ -48,6 +57,18 @@ async function everyFormat(check: Check, world: World): Promise<void> {
     checkLines(check, name, trees[i] ?? [], lines);
   }
   for (const root of roots) check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
+  check.equal([...log.errors(), ...log.troubles()], [], 'no error');
+}
+
+async function oneFixture(check: Check, world: World, fixture: FixtureImage): Promise<void> {
+  const log = new KernelLog();
+  const { name, image, beside, lines, hasLinks } = fixture;
+  const isAlone = Object.keys(beside).length === 0;
+  const request = { name, image, beside: isAlone ? null : { ...NOTHING_BESIDE, ...beside }, lines };
+  const { root } = await mounted(check, world, request);
+  const [tree = []] = await folderTrees([root]);
+  checkLines(check, name, hasLinks ? tree : withoutLinks(tree), lines);
+  check.equal((await runTool('umount', [root])).code, 0, 'unmounts');
   check.equal([...log.errors(), ...log.troubles()], [], 'no error');
 }
 
