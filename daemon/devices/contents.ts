@@ -4,13 +4,14 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
-import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { fileDigests } from '../image/unverified-files.js';
 import { devicePath } from '../kernel/device-path.js';
 import { jsonObject, stringOf } from '../lib/schema.js';
 import { Turns } from '../lib/turns.js';
 import type { DeviceEnvironment } from './environment.js';
+import { Misfit } from './misfit.js';
 import type { DeviceRecord } from './record.js';
 import { readStateFile, replaceStateFile } from './state-file.js';
 
@@ -65,7 +66,7 @@ export function keepContents(
   const warn = (error: unknown): void => {
     const then = 'a later daemon cannot tell copies of its layers from other files';
     const where = devicePath(record.index);
-    const text = `${where}: the digests of its layers are not kept: ${messageOf(error)}; ${then}`;
+    const text = `${where}: the digests of its layers are not kept: ${fullStory(error)}; ${then}`;
     environment.log.log('warn', text, { device: where, code: codeOf(error), ...factsOf(error) });
   };
   try {
@@ -89,7 +90,7 @@ export function keepContents(
 /**
  * Checks that the files of a device are what they were: the very same files, or files with the same bytes. Keeps nothing.
  * @returns the digests of other files with the same bytes; null: they need not be read
- * @throws OverlaybdError BAD_FORMAT if they are others, or that cannot be told; and what reading throws
+ * @throws Misfit if they are others, or that cannot be told; and what reading throws
  */
 export async function checkContents(
   { id }: DeviceRecord,
@@ -108,7 +109,7 @@ export async function checkContents(
     const why = kept
       ? 'the digests of the former were not computed yet'
       : `${path}, which has their digests, is missing`;
-    throw misfit(`${names}: ${what}, and ${why}`);
+    throw new Misfit(`${names}: ${what}, and ${why}`);
   }
   const last = refused.get(path);
   if (last?.identity === identity) throw last.error;
@@ -119,7 +120,7 @@ export async function checkContents(
     refused.delete(path);
     return got;
   }
-  const error = misfit(why);
+  const error = new Misfit(why);
   refused.set(path, { identity, error });
   throw error;
 }
@@ -143,21 +144,17 @@ async function digestsOf(image: Image, pauseMs: number): Promise<readonly string
   return found;
 }
 
-function misfit(text: string): OverlaybdError {
-  return new OverlaybdError('BAD_FORMAT', text);
-}
-
 function identityOf({ unverified }: Image): string {
   const keys = unverified.map(({ key }) => key).join('\n');
   return createHash('sha256').update(keys).digest('hex');
 }
 
-/** @throws OverlaybdError if it is not of its form; errors of the system */
+/** @throws OverlaybdError if it is not of its form, or cannot be read */
 function readIfThere(path: string): Contents | null {
   try {
     return parseWith(contentsSchema, readStateFile(path, MAX_FILE_BYTES), path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (codeOf(error) === 'NOT_FOUND') return null;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // The connections of attached devices: creates them, serves our ends, and replaces those that end.
 
-import { codeOf, factsOf, messageOf } from '../errors.js';
+import { codeOf, factsOf, fullStory } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { inTime } from '../lib/in-time.js';
 import { CountedLog } from '../log/counted-log.js';
@@ -163,7 +163,7 @@ export class DeviceLinks {
     if (step === 'give up') this.#gone(device);
     if (step !== 'connect') return;
     this.#reconnect(device, policy).catch((error: unknown) => {
-      const message = `${device.path}: ${messageOf(error)}`;
+      const message = `${device.path}: ${fullStory(error)}`;
       this.#failures.log(message, 'error', message, {
         device: device.path,
         code: codeOf(error),

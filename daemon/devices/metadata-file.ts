@@ -53,7 +53,7 @@ const headerSchema = strictObject({
 
 /**
  * Writes the file of a device. After a crash there is all of it, or none.
- * @throws OverlaybdError LIMIT, and errors of the system
+ * @throws OverlaybdError LIMIT, NOT_FOUND, IO
  */
 export async function writeMetadataFile(path: string, tree: RecordedTree): Promise<void> {
   const { metadata, rows, ...others } = tree;
@@ -96,7 +96,7 @@ function bytesOf(column: Float64Array | Uint8Array): Uint8Array {
  * @throws OverlaybdError BAD_FORMAT, BAD_CHECKSUM, LIMIT, NOT_FOUND, IO
  */
 export async function readMetadataFile(path: string, digest: string): Promise<RecordedTree> {
-  const bytes = readIfThere(path);
+  const bytes = readStateBytes(path, MAX_RECORDED_BYTES);
   const bodyAt = MAGIC.length + 4;
   const isWhole = bytes.length >= bodyAt + DIGEST && bytes.subarray(0, MAGIC.length).equals(MAGIC);
   const headerLength = isWhole ? bytes.readUInt32LE(MAGIC.length) : 0;
@@ -137,18 +137,6 @@ async function digestOf(bytes: Buffer): Promise<Buffer> {
     await nextTurn();
   }
   return hash.digest();
-}
-
-/** @throws OverlaybdError NOT_FOUND, LIMIT, IO */
-function readIfThere(path: string): Buffer {
-  try {
-    return readStateBytes(path, MAX_RECORDED_BYTES);
-  } catch (error) {
-    if (error instanceof OverlaybdError) throw error;
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const text = `${path}: recorded metadata cannot be read: ${messageOf(error)}`;
-    throw new OverlaybdError(isMissing ? 'NOT_FOUND' : 'IO', text, { cause: error });
-  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // Finds the devices of an earlier daemon again, and opens their images: at the start of the daemon, later if the
 // disk with the image comes later, and when such a device is attached again.
 
-import { OverlaybdError, codeOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, fullStory } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
 import { OPEN_PATIENCE_MS } from '../image/table.js';
 import { inTime } from '../lib/in-time.js';
@@ -13,6 +13,7 @@ import type { DeviceEnvironment } from './environment.js';
 import { leftBehind } from './left-behind.js';
 import type { DeviceLinks } from './links.js';
 import { retryDevice } from './lost-device.js';
+import { Misfit } from './misfit.js';
 import type { DeviceRecord } from './record.js';
 import { GONE, type DeviceRemoval } from './removal.js';
 import type { Replays } from './replay.js';
@@ -72,7 +73,7 @@ export class DeviceRecovery {
       held = await images.open(sourceOfRecord(record));
     } catch (error) {
       // Reads of the device wait. They fail after the dead connection timeout, unless a later try succeeds.
-      return new OverlaybdError(codeOf(error), `its image cannot be opened: ${messageOf(error)}`, {
+      return new OverlaybdError(codeOf(error), `its image cannot be opened: ${fullStory(error)}`, {
         cause: error,
       });
     }
@@ -80,10 +81,7 @@ export class DeviceRecovery {
       held = await this.#asAttached(record, held);
     } catch (error) {
       images.release(held);
-      const isOurs = error instanceof OverlaybdError;
-      const why = isOurs ? `: ${error.message}` : '';
-      const message = `${held.name} is not the image with which it was attached${why}; detach it, or bring that image back and attach it again`;
-      return new OverlaybdError(isOurs ? error.code : 'BAD_FORMAT', message, { cause: error });
+      return new OverlaybdError(codeOf(error), whyNot(held, error), { cause: error });
     }
     if (!table.has(device) || device.leaving || isServed(device)) {
       images.release(held);
@@ -94,9 +92,9 @@ export class DeviceRecovery {
     return null;
   }
 
-  /** @throws Error if it is not the image of the record; OverlaybdError if that has a reason that is worth a word */
+  /** @throws Misfit if it is not the image of the record; and what reading throws */
   async #asAttached(record: DeviceRecord, held: HeldImage): Promise<HeldImage> {
-    if (held.fingerprint !== record.fingerprint) throw new Error('another image');
+    if (held.fingerprint !== record.fingerprint) throw new Misfit('');
     const { environment } = this.#parts;
     if (record.metadata === null) return withSizeOf(record, held);
     // Loaded here, because few daemons have devices of layers of files.
@@ -126,8 +124,17 @@ export class DeviceRecovery {
   }
 }
 
-/** @throws Error */
+function whyNot({ name }: HeldImage, error: unknown): string {
+  if (!(error instanceof Misfit)) {
+    return `${name}: whether it is the image with which the device was attached cannot be checked: ${fullStory(error)}`;
+  }
+  const why = error.message === '' ? '' : `: ${error.message}`;
+  return `${name} is not the image with which it was attached${why}; detach it, or bring that image back and attach it again`;
+}
+
+/** @throws Misfit */
 function withSizeOf(record: DeviceRecord, held: HeldImage): HeldImage {
-  if (deviceSize(held.image.size, record) === record.size) return held;
-  throw new Error('another size');
+  const size = deviceSize(held.image.size, record);
+  if (size === record.size) return held;
+  throw new Misfit(`a device of ${record.size} bytes, now of ${size}`);
 }

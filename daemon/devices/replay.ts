@@ -2,7 +2,7 @@
 // whose version would make different metadata of the same layers.
 
 import { existsSync } from 'node:fs';
-import { codeOf, factsOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
 import { metadataDigestOf, type DiskSpec } from '../image/spec.js';
 import { recordTree, replayedDisk } from '../image/recorded-tree.js';
 import type { HeldImage } from '../image/open-images.js';
@@ -10,6 +10,7 @@ import { Turns } from '../lib/turns.js';
 import { devicePath } from '../kernel/device-path.js';
 import type { DeviceEnvironment } from './environment.js';
 import { readMetadataFile, writeMetadataFile } from './metadata-file.js';
+import { Misfit } from './misfit.js';
 import type { DeviceRecord } from './record.js';
 
 type ReplayEnvironment = Pick<DeviceEnvironment, 'records' | 'log'>;
@@ -31,7 +32,7 @@ export async function keepMetadata(
   } catch (error) {
     const where = devicePath(record.index);
     const then = 'a daemon of another version may be unable to serve the device';
-    const text = `${where}: its metadata are not kept in ${path}: ${messageOf(error)}; ${then}`;
+    const text = `${where}: its metadata are not kept in ${path}: ${fullStory(error)}; ${then}`;
     log.log('warn', text, { device: where, code: codeOf(error), ...factsOf(error) });
   }
 }
@@ -50,7 +51,7 @@ export class Replays {
 
   /**
    * The image as the device had it when it was attached. It has a key of its own: reactors know disks by keys.
-   * @throws OverlaybdError if what is kept is damaged, or the layers are not the same
+   * @throws Misfit if what is kept is missing or damaged, or the layers are not the same; OverlaybdError IO
    */
   async replayed(record: DeviceRecord, held: HeldImage): Promise<HeldImage> {
     const { records, log } = this.#environment;
@@ -75,8 +76,14 @@ export class Replays {
 
 async function diskOf(record: DeviceRecord, held: HeldImage, path: string): Promise<DiskSpec> {
   const digest = record.metadata ?? '';
-  const tree = await readMetadataFile(path, digest);
-  return replayedDisk(tree, held.image, digest, held.name);
+  try {
+    const tree = await readMetadataFile(path, digest);
+    return await replayedDisk(tree, held.image, digest, held.name);
+  } catch (error) {
+    // What a disk fails to read may be right.
+    if (!(error instanceof OverlaybdError) || error.code === 'IO') throw error;
+    throw new Misfit(error.message, error.code, error);
+  }
 }
 
 /** The same hold of the image: it is released as before. */

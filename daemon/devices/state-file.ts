@@ -15,7 +15,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 
 const SAFE = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -38,57 +38,69 @@ export function openStateFile(path: string, flags: number, mode = 0o600): number
   }
 }
 
-/** @throws OverlaybdError LIMIT if it is longer than `most` bytes, IO if it is not a regular file */
+/** @throws OverlaybdError LIMIT if it is longer than `most` bytes, NOT_FOUND, IO */
 export function readStateFile(path: string, most: number): string {
   return readStateBytes(path, most).toString('utf8');
 }
 
 /** @throws OverlaybdError as {@link readStateFile} */
 export function readStateBytes(path: string, most: number): Buffer {
-  const fd = openStateFile(path, constants.O_RDONLY);
   try {
-    const { size } = fstatSync(fd);
-    if (size > most) {
-      throw new OverlaybdError('LIMIT', `${path}: ${size} bytes, at most ${most} are read`);
+    const fd = openStateFile(path, constants.O_RDONLY);
+    try {
+      const { size } = fstatSync(fd);
+      if (size > most) {
+        throw new OverlaybdError('LIMIT', `${path}: ${size} bytes, at most ${most} are read`);
+      }
+      const bytes = Buffer.alloc(size);
+      return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
+    } finally {
+      closeSync(fd);
     }
-    const bytes = Buffer.alloc(size);
-    return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
-  } finally {
-    closeSync(fd);
+  } catch (error) {
+    throw withPath(path, error);
   }
 }
 
-/** Replaces a file. After a crash, it has either this text or the one before, complete. @throws errors of the system */
+/** Replaces a file. After a crash, it has either this text or the one before, complete. @throws OverlaybdError IO, NOT_FOUND */
 export function replaceStateFile(path: string, text: string): void {
-  const fd = openNew(path);
   try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openNew(path);
+    try {
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    putInPlace(path);
+  } catch (error) {
+    throw withPath(path, error);
   }
-  putInPlace(path);
 }
 
 /**
  * As {@link replaceStateFile}, with bytes that are made while they are written. If that fails, the file is as it was.
- * @throws errors of the system, and of the bytes
+ * @throws OverlaybdError IO, NOT_FOUND; and errors of the bytes
  */
 export async function replaceStateFileWith(
   path: string,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const fd = openNew(path);
   try {
-    for await (const each of bytes) writeFileSync(fd, each);
-    fsyncSync(fd);
+    const fd = openNew(path);
+    try {
+      for await (const each of bytes) writeFileSync(fd, each);
+      fsyncSync(fd);
+    } catch (error) {
+      rmSync(`${path}.new`, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    putInPlace(path);
   } catch (error) {
-    rmSync(`${path}.new`, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
+    throw withPath(path, error);
   }
-  putInPlace(path);
 }
 
 /** Opens the file that is to take the place of another one. */
@@ -104,13 +116,17 @@ function putInPlace(path: string): void {
   syncFolder(dirname(path));
 }
 
-/** Makes changes of names in a folder survive a crash. */
+/** Makes changes of names in a folder survive a crash. @throws OverlaybdError IO, NOT_FOUND */
 export function syncFolder(path: string): void {
-  const fd = openSync(path, 'r');
   try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(path, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw withPath(path, error);
   }
 }
 
@@ -124,6 +140,16 @@ export function readStateFileEnd(path: string, most: number): string {
   } finally {
     closeSync(fd);
   }
+}
+
+/** An error of the system names the file, and has a code: without one, it would pass for a bug of the daemon. */
+function withPath(path: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  const isMissing = code === 'ENOENT';
+  return new OverlaybdError(isMissing ? 'NOT_FOUND' : 'IO', `${path}: ${messageOf(error)}`, {
+    cause: error,
+  });
 }
 
 function checkRegular(path: string, stats: Stats): void {

@@ -1,7 +1,7 @@
 // The attach helper: performs the few operations that need CAP_SYS_ADMIN, for daemons without privileges.
 // Opens no image. Touches only free devices and devices of the user whose daemon asks.
 
-import { OverlaybdError, codeOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, fullStory, messageOf } from '../errors.js';
 import { devicePath } from './device-path.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
@@ -124,7 +124,7 @@ export class AttachHelper {
     } catch (error) {
       const code = codeOf(error);
       // A device in use is not an error here: the daemon repeats the request for a while.
-      if (code !== 'BUSY') this.#log('error', `${peer.name}: ${messageOf(error)}`);
+      if (code !== 'BUSY') this.#log('error', `${peer.name}: ${fullStory(error)}`);
       return { ok: false, code, message: messageOf(error) };
     } finally {
       for (const fd of passed) descriptors.close(fd);

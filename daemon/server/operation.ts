@@ -4,7 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DaemonStatus, ExportStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/routes.js';
-import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { packageVersion } from '../lib/package-version.js';
 import { FewLines } from '../log/few-lines.js';
@@ -136,7 +136,7 @@ export class Operation {
       await (this.#changes ? this.#changes.reload(served) : daemon.reload(served));
       log.log('info', `reloaded: ${exportCounts(daemon.images)}`);
     } catch (error) {
-      log.log('error', `reload: everything stays as it was: ${messageOf(error)}`, {
+      log.log('error', `reload: everything stays as it was: ${fullStory(error)}`, {
         code: codeOf(error),
         ...factsOf(error),
       });
@@ -152,7 +152,7 @@ export class Operation {
     this.#upgrading ??= this.#upgrade().catch((error: unknown) => {
       this.#upgrading = null;
       this.#parts.added?.freeze(false);
-      this.#parts.log.log('error', messageOf(error), { code: codeOf(error), ...factsOf(error) });
+      this.#parts.log.log('error', fullStory(error), { code: codeOf(error), ...factsOf(error) });
       throw error;
     });
     return this.#upgrading;

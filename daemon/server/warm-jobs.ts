@@ -3,7 +3,7 @@
 
 import type { RegistrySettings } from '../config/registry-settings.js';
 import type { WarmList, WarmStatus } from '../control/api.js';
-import { OverlaybdError, codeOf, factsOf, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
 import { mustBeOpened, warmBlobs } from '../fetch/warm-blobs.js';
 import { humanSize } from '../lib/format-size.js';
@@ -111,7 +111,7 @@ export class WarmJobs {
     } catch (error) {
       // Cancelled: its questions fail.
       if (job.status.state !== 'running') return;
-      const problem = { code: codeOf(error), message: messageOf(error) };
+      const problem = { code: codeOf(error), message: fullStory(error) };
       this.#end(job, { state: 'failed', problem });
       const facts = { ...factsOf(error), image, code: problem.code };
       this.#log.log('error', `warm: ${image}: ${problem.message}`, facts);

@@ -72,6 +72,27 @@ async function isRefused(
   t.same(await third.manager.repairAll(60_000), []);
 }
 
+await test('what cannot be read does not make the image another one', async (t) => {
+  const { folder, live } = makeWorld(t);
+  const image = join(folder, 'layer.tar');
+  writeFileSync(image, writeUstar([{ name: 'a', bytes: Buffer.from('a') }]));
+  const first = await live();
+  await first.manager.attach({ image: [image], connections: 1 });
+  await until(() => hasDigests(folder));
+  await first.die();
+  const path = keptPath(folder) as string;
+  renameSync(path, `${folder}/kept`);
+  mkdirSync(path);
+  const second = await live();
+  await second.manager.recover();
+  const line = second.lines.find(({ device }) => device === '/dev/nbd0');
+  const message = /: whether it is the image .* cannot be checked: .*contents: is a folder, not a/;
+  t.match(line, { code: 'IO', message });
+  rmSync(path, { recursive: true });
+  renameSync(`${folder}/kept`, path);
+  await until(() => isServed(second));
+});
+
 const NOTHING = { tocBlob: null, tocDigest: null, ztocs: [] };
 
 interface Toc {

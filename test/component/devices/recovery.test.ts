@@ -35,6 +35,18 @@ await test('after the daemon died its successor serves the same device and bytes
   t.equal(records().length, 1);
 });
 
+await test('a bug while the image of a device is opened has its stack in the log', async (t) => {
+  const { image, live } = makeWorld(t);
+  const first = await live();
+  await first.manager.attach({ image: [image], connections: 1 });
+  await first.die();
+  const second = await live();
+  second.images.open = () => Promise.reject(new TypeError('of the test'));
+  await second.manager.recover();
+  const line = second.lines.find(({ device }) => device === '/dev/nbd0');
+  t.match(line, { code: 'BUG', message: /cannot be opened: BUG: TypeError: of the test\n {4}at / });
+});
+
 await test('waiting for repairs includes those that fail at first', async (t) => {
   const { kernel, image, live } = makeWorld(t);
   const first = await live();

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'tap';
 import { shortFolder } from '../../support/daemon-process.js';
 import {
@@ -19,6 +20,8 @@ import {
   readStateFile,
   readStateFileEnd,
   replaceStateFile,
+  replaceStateFileWith,
+  syncFolder,
 } from '../../../daemon/devices/state-file.js';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
@@ -33,7 +36,31 @@ await test('regular files are read whole, or from their end', async (t) => {
   t.equal(readStateFileEnd(path, 500), 'what is in it');
   closeSync(openStateFile(path, CREATE));
   t.equal(readFileSync(path, 'utf8'), 'what is in it', 'opening changes nothing');
-  t.throws(() => readStateFile(`${path}2`, 1), { code: 'ENOENT' });
+  t.throws(() => readStateFile(`${path}2`, 1), { code: 'NOT_FOUND', message: `${path}2: ENOENT` });
+});
+
+await test('errors of the system are errors of the file, and what makes its bytes fails as it does', async (t) => {
+  const folder = t.testdir();
+  writeFileSync(join(folder, 'file'), '');
+  const isNamed = (name: string, code: string, errno: string) => ({
+    name: 'OverlaybdError',
+    code,
+    message: `${join(folder, name)}: ${errno}`,
+  });
+  for (const [name, code, errno] of [
+    ['file/below', 'IO', 'ENOTDIR'],
+    ['missing/file', 'NOT_FOUND', 'ENOENT'],
+  ] as const) {
+    const path = join(folder, name);
+    const expected = isNamed(name, code, errno);
+    t.throws(() => readStateFile(path, 1), expected);
+    t.throws(() => replaceStateFile(path, 'text'), expected);
+    t.throws(() => syncFolder(path), expected);
+    await t.rejects(replaceStateFileWith(path, Readable.from([Buffer.from('bytes')])), expected);
+  }
+  const wrong = new TypeError('of the bytes');
+  const failing = new Readable({ read: () => failing.destroy(wrong) });
+  await t.rejects(replaceStateFileWith(join(folder, 'file'), failing), wrong);
 });
 
 await test('a file is replaced whole, also after an earlier attempt was killed', (t) => {
