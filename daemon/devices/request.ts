@@ -21,8 +21,8 @@ import type { AttachRequest } from '../control/requests.js';
 import { isRemote, metadataDigestOf } from '../image/spec.js';
 import {
   areSameBlobs,
-  NOTHING_BESIDE,
   sourceOfWords,
+  withSociIndex,
   type ImageSource,
 } from '../image/image-source.js';
 
@@ -144,18 +144,15 @@ export async function openFor(
   sociIndex: string | null = null,
 ): Promise<HeldImage> {
   const source = image ? sourceOfWords(image, null, beside) : images.sourceOf(name ?? '');
-  return images.open(withIndex({ ...source, partition: partition ?? source.partition }, sociIndex));
+  return images.open(
+    withSociIndex({ ...source, partition: partition ?? source.partition }, sociIndex),
+  );
 }
 
 /** The image of a device, with the SOCI index that it was attached with: what was pushed since does not matter. */
 export function sourceOfRecord(record: DeviceRecord): ImageSource {
   const { image: blobs, partition, beside, sociIndex } = record;
-  return withIndex({ blobs, partition, ...(beside && { beside }) }, sociIndex);
-}
-
-function withIndex(source: ImageSource, sociIndex: string | null): ImageSource {
-  if (sociIndex === null) return source;
-  return { ...source, beside: { ...(source.beside ?? NOTHING_BESIDE), sociIndex } };
+  return withSociIndex({ blobs, partition, ...(beside && { beside }) }, sociIndex);
 }
 
 /** Whether the image of a request has changed. An image that can no longer be opened counts as unchanged. */

@@ -45,6 +45,12 @@ export function sourceOfWords(
   return { blobs: words.map(refOfText), partition, ...(beside && { beside }) };
 }
 
+/** The source with the SOCI index that an open image has: what was pushed since does not matter. */
+export function withSociIndex(source: ImageSource, sociIndex: string | null): ImageSource {
+  if (sociIndex === null) return source;
+  return { ...source, beside: { ...(source.beside ?? NOTHING_BESIDE), sociIndex } };
+}
+
 /** The words that name these blobs. */
 export function wordsOf(blobs: readonly BlobRef[]): string[] {
   return blobs.map(describeRef);

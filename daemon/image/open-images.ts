@@ -1,16 +1,19 @@
 // The images that are open. Holders of the same blobs share one image; it stays open while it has a holder.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { openingText, type OpeningProgress } from '../lib/opening-progress.js';
 import type { Logger } from '../log/logger.js';
 import { BlobPool } from './blob-pool.js';
 import type { ImageMarks } from './fingerprint.js';
-import { describeBlobs, type ImageSource } from './image-source.js';
+import { describeBlobs, withSociIndex, type ImageSource } from './image-source.js';
 import { Opener, type OpenImage } from './opener.js';
 import { ReaderFactory } from './reader-factory.js';
 import type { DiskSpec } from './spec.js';
 import { NO_REMOTE, type MendedFile, type Remote, type RemoteImages } from '../registry/remote.js';
+
+/** Codes of a registry that does not give a manifest. */
+const NOT_GIVEN: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'REMOTE', 'AUTH']);
 
 /** A line of the log says how far an opening is, at most as often. */
 const TELL_MS = 10_000;
@@ -151,18 +154,36 @@ export class OpenImages {
     }
     entry.holders++;
     try {
-      const pinned = pinnedSource(held as Hold);
-      // Its tag may have been moved. If the registry has it no longer, the tag may still name the same layers.
-      const ofPinned =
-        pinned && (await this.#mendBy(pinned, held as Hold, copies).catch(() => null));
-      const disk = ofPinned ?? (await this.#mendBy(source, held as Hold, copies));
-      if (disk) return disk;
-      throw new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
+      return await this.#mend(held as Hold, copies);
     } finally {
       this.#progress.delete(source);
       this.#toldAt.delete(source);
       this.release(held);
     }
+  }
+
+  async #mend(held: Hold, copies: readonly MendedFile[]): Promise<DiskSpec> {
+    const { name, image } = held;
+    const source = withSociIndex(held.source, image.sociIndex);
+    let gone: OverlaybdError | null = null;
+    if (image.pinned !== null) {
+      // Its tag may have been moved.
+      const pinned: ImageSource = {
+        ...source,
+        blobs: [{ kind: 'image', reference: image.pinned }],
+      };
+      try {
+        const disk = await this.#mendBy(pinned, held, copies);
+        if (disk) return disk;
+      } catch (error) {
+        // The tag may still name the same layers. What else fails would fail with the tag, too.
+        if (!(error instanceof OverlaybdError) || !NOT_GIVEN.has(error.code)) throw error;
+        gone = error;
+      }
+    }
+    const disk = await this.#mendBy(source, held, copies);
+    if (disk) return disk;
+    throw gone ?? new OverlaybdError('BAD_FORMAT', `${name}: it is another image by now`);
   }
 
   /** @returns null if the source is another image by now */
@@ -217,11 +238,6 @@ export class OpenImages {
 }
 
 const nothing = (): void => undefined;
-
-/** The very image of a hold whose name is a tag; null: its name is none. */
-function pinnedSource({ source, image: { pinned } }: Hold): ImageSource | null {
-  return pinned === null ? null : { ...source, blobs: [{ kind: 'image', reference: pinned }] };
-}
 
 function keysOf({ foundFiles }: OpenImage): string {
   return foundFiles
