@@ -27,20 +27,31 @@ interface Images {
   mend(held: HeldImage, copies: readonly MendedFile[]): Promise<DiskSpec>;
 }
 
-interface Attempt {
-  readonly endedAt: number | null;
-  /** Attempts that failed, one after another; 0: it is mended. */
-  readonly failures: number;
+type Image = HeldImage['image'];
+
+/** Attempts with one image that failed, one after another. */
+interface Failures {
+  readonly count: number;
+  readonly lastAt: number;
+}
+
+/** What is known of a copy. */
+interface Attempts {
+  /** One image at a time mends it. */
+  isGoingOn: boolean;
+  mendedAt: number | null;
   /** Whether the log says that it is damaged again. */
   isTold: boolean;
+  /** Since it was mended. An image may fail for a reason of its own, and the others need not wait for it. */
+  failures: WeakMap<Image, Failures>;
 }
 
 export class CopyMender {
   readonly #images: Images;
   readonly #log: Logger;
   readonly #now: () => number;
-  /** The last one of each copy, which several images may have open, by its file. */
-  readonly #attempts = new WeakMap<SourceSpec, Attempt>();
+  /** Of each copy, which several images may have open, by its file. */
+  readonly #attempts = new WeakMap<SourceSpec, Attempts>();
 
   constructor(images: Images, log: Logger, now = monotonicMs) {
     this.#images = images;
@@ -57,11 +68,12 @@ export class CopyMender {
   }
 
   async #mend(held: HeldImage, { file, path, fd }: Copy): Promise<void> {
-    const last = this.#attempts.get(file);
-    if (last && !this.#mayMend(last, path)) return;
-    const isTold = false;
-    const failures = last?.failures ?? 0;
-    this.#attempts.set(file, { endedAt: null, failures, isTold });
+    const attempts = this.#attempts.get(file) ?? newAttempts();
+    this.#attempts.set(file, attempts);
+    const { image } = held;
+    if (!this.#mayMend(attempts, image, path)) return;
+    attempts.isGoingOn = true;
+    attempts.isTold = false;
     const what = `${held.name}: decoded copy ${path}`;
     this.#log.log('warn', `${what}: its bytes are damaged: its layer is decoded again`);
     let problem: string | null = null;
@@ -73,25 +85,43 @@ export class CopyMender {
     } catch (error) {
       problem = messageOf(error);
     }
-    const endedAt = this.#now();
-    this.#attempts.set(file, { endedAt, failures: problem === null ? 0 : failures + 1, isTold });
-    if (problem === null) this.#log.log('info', `${what}: it is mended`);
-    else this.#log.log('error', `${what}: it cannot be mended: ${problem}`);
+    const lastAt = this.#now();
+    attempts.isGoingOn = false;
+    if (problem === null) {
+      attempts.mendedAt = lastAt;
+      attempts.failures = new WeakMap();
+      this.#log.log('info', `${what}: it is mended`);
+      return;
+    }
+    const count = (attempts.failures.get(image)?.count ?? 0) + 1;
+    attempts.mendedAt = null;
+    attempts.failures.set(image, { count, lastAt });
+    this.#log.log('error', `${what}: it cannot be mended: ${problem}`);
   }
 
-  #mayMend(last: Attempt, path: string): boolean {
-    if (last.endedAt === null) return false;
-    const since = this.#now() - last.endedAt;
-    if (last.failures > 0) return since >= Math.min(AGAIN_MS, RETRY_MS * 2 ** (last.failures - 1));
+  #mayMend(attempts: Attempts, image: Image, path: string): boolean {
+    const { isGoingOn, mendedAt } = attempts;
+    if (isGoingOn) return false;
+    const failed = attempts.failures.get(image);
+    if (failed) {
+      const pauseMs = Math.min(AGAIN_MS, RETRY_MS * 2 ** (failed.count - 1));
+      return this.#now() - failed.lastAt >= pauseMs;
+    }
+    if (mendedAt === null) return true;
+    const since = this.#now() - mendedAt;
     if (since >= AGAIN_MS) return true;
     if (since < LATE_MS) return false;
-    if (!last.isTold) {
-      last.isTold = true;
+    if (!attempts.isTold) {
+      attempts.isTold = true;
       const advice = 'does its disk work? After an hour it is mended again';
       this.#log.log('error', `decoded copy ${path}: damaged again after it was mended: ${advice}`);
     }
     return false;
   }
+}
+
+function newAttempts(): Attempts {
+  return { isGoingOn: false, mendedAt: null, isTold: false, failures: new WeakMap() };
 }
 
 interface Copy extends MendedFile {

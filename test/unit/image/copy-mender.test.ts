@@ -77,6 +77,32 @@ await test('a copy that two images have open is mended once', async (t) => {
   t.equal(mending.lines.length, 2, 'it is damaged, it is mended');
 });
 
+await test('an image that cannot mend a copy does not keep another one from it', async (t) => {
+  const mending = new Mending();
+  const file = of(PATH, 7);
+  const [one, two] = ['blob (decoded)', 'other name (decoded)'].map((name) =>
+    imageOf(pieces(name, 'tar.zst', file)),
+  ) as [HeldImage, HeldImage];
+  const read = { code: 'SHORT_READ', message: `${PATH}: read of 5 bytes` };
+  mending.problem = new Error('no route');
+  const bothFail = async (): Promise<void> => {
+    for (const image of [one, two]) {
+      mending.mender.failed(image, read);
+      await nextTurn();
+      await nextTurn();
+    }
+  };
+  await bothFail();
+  t.equal(mending.asked.length, 2, 'at once');
+  await bothFail();
+  t.equal(mending.asked.length, 2, 'each waits after its own failure');
+  mending.now += 60_000;
+  mending.problem = null;
+  await bothFail();
+  t.equal(mending.asked.length, 3, 'the first has mended it for both');
+  t.match(mending.lines.at(-1), /it is mended$/);
+});
+
 await test('other failures are not of a copy', async (t) => {
   const mending = new Mending();
   for (const read of [
