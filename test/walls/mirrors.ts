@@ -3,10 +3,12 @@
 // reason, or as constants. The list is right in both directions. Types need no test.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** For a file without functions, instead of a test. */
 const CONSTANTS = 'constants';
+/** How a reason begins that is no more than the name of the file whose test covers this one, too. */
+const THROUGH = 'tested through ';
 /** One that a module exports. Constants may be computed by others. */
 const FUNCTION =
   /^export (?:async )?function\b|^export const \w+ = (?:async )?(?:\([^()]*\)|\w+) =>/m;
@@ -47,6 +49,12 @@ export function checkMirrors(
       problems.push(
         `unmirrored.json: ${file}: no reason after ${test}: why has it no test of its own?`,
       );
+    else if (reason.startsWith(THROUGH)) {
+      const through = fileOf(test);
+      const said = reason.slice(THROUGH.length);
+      if (!files.includes(through) || basename(through) !== said)
+        problems.push(`unmirrored.json: ${file}: ${test} is not the test of a ${said} in daemon/`);
+    }
   }
   return problems;
 }
@@ -60,6 +68,11 @@ export function findMissingMirrors(root: string, files: readonly string[]): stri
     return lines.filter((line) => !/^\s*($|\/\/|\/\*|\*)|^export \{\};$/.test(line)).join('\n');
   };
   return checkMirrors(files, list, codeOf, (file) => existsSync(join(root, file)));
+}
+
+/** @returns the file of daemon/ that a test of this name would be of */
+function fileOf(test: string): string {
+  return test.replace(/^test\/(?:unit|component)\//, 'daemon/').replace(/\.test\.ts$/, '.ts');
 }
 
 /** @param file as "daemon/nbd/limits.ts". @returns the names of its tests; one of them is enough */

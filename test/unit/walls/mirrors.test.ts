@@ -40,6 +40,18 @@ await test('every violation of the rule is reported', (t) => {
   const bare = { 'daemon/nbd/limits.ts': 'test/e2e/x.ts' };
   t.match(check(bare, [OUTBOX]), [/no such test/]);
   t.match(check(bare, [OUTBOX, 'test/e2e/x.ts']), [/no reason after test\/e2e\/x\.ts/]);
+  for (const [covers, said] of [
+    [OUTBOX, 'inbox.ts'],
+    ['test/e2e/outbox.test.ts', 'outbox.ts'],
+    ['test/unit/nbd/outbox-limits.test.ts', 'outbox-limits.ts'],
+  ] as const) {
+    const through = { 'daemon/nbd/limits.ts': `${covers}: tested through ${said}` };
+    t.match(check(through, [OUTBOX, covers]), [
+      /limits\.ts: test.* is not the test of a .* in daemon/,
+    ]);
+  }
+  const through = { 'daemon/nbd/limits.ts': `${OUTBOX}: tested through outbox.ts` };
+  t.same(check(through, [OUTBOX]), []);
   for (const code of [
     'export function f(n) {',
     'export const isF = (type) => F.test(type);',
