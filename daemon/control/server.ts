@@ -1,7 +1,7 @@
 // The server of the control API: HTTP over a Unix socket that only its owner can use. Passes requests on.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { OverlaybdError, codeOf, messageOf, type ErrorCode } from '../errors.js';
+import { OverlaybdError, codeOf, fullStory, type ErrorCode } from '../errors.js';
 import { printableJson } from '../lib/printable.js';
 import { MAX_BODY_LENGTH, type ErrorAnswer } from './api.js';
 import { answer, type ControlHandlers } from './routes.js';
@@ -44,7 +44,7 @@ export class ControlServer {
       send(response, result === undefined ? 204 : 200, result);
     } catch (error) {
       const code = codeOf(error);
-      const body: ErrorAnswer = { code, message: messageOf(error) };
+      const body: ErrorAnswer = { code, message: fullStory(error) };
       send(response, STATUS_CODES[code] ?? 500, body);
     }
   }

@@ -72,7 +72,7 @@ await test('errors reach the client with code and message', async (t) => {
   for (code of codes) {
     await t.rejects(client.reload(), { code, message: `it is ${code} "quoted"\nwith lines` });
   }
-  await t.rejects(client.upgrade(), { code: 'BUG', message: 'a bug' });
+  await t.rejects(client.upgrade(), { code: 'BUG', message: /^BUG: TypeError: a bug\n {4}at / });
 });
 
 await test('a server that closes answers running requests', async (t) => {
