@@ -37,18 +37,20 @@ export class EdgeSource implements BlobSource {
    */
   async edges(): Promise<Edges> {
     if (this.#edges) return this.#edges;
-    this.#reading ??= readEdges(this.#source);
+    const reading = (this.#reading ??= readEdges(this.#source));
     try {
-      this.#edges = await this.#reading;
-      return this.#edges;
+      const edges = await reading;
+      if (this.#reading === reading) this.#edges = edges;
+      return edges;
     } finally {
-      this.#reading = null;
+      if (this.#reading === reading) this.#reading = null;
     }
   }
 
-  /** Gives the memory back: all bytes are read from the source within from now on. */
+  /** Gives the memory back: all bytes are read from the source within from now on. What is being read is not kept. */
   forget(): void {
     this.#edges = null;
+    this.#reading = null;
   }
 
   ensure(offset: number, length: number): Promise<void> | null {
@@ -68,13 +70,14 @@ export class EdgeSource implements BlobSource {
 
   /** Extends the tail to the left in one read, because the bytes before it are needed next. */
   async prefetch(offset: number, length: number): Promise<void> {
-    if (!this.#edges || this.#find(offset, length)) return;
-    const { head, tail } = this.#edges;
+    const edges = this.#edges;
+    if (!edges || this.#find(offset, length)) return;
+    const { head, tail } = edges;
     const tailBegin = this.size - tail.length;
     const growth = tailBegin - offset;
     if (offset + length < tailBegin || growth > MAX_TAIL_GROWTH) return;
     const grown = Buffer.concat([await readFully(this.#source, offset, growth), tail]);
-    this.#edges = { head, tail: grown };
+    if (this.#edges === edges) this.#edges = { head, tail: grown };
   }
 
   #find(offset: number, length: number): Buffer | null {

@@ -52,6 +52,11 @@ export interface PooledBlob {
    * @throws OverlaybdError if a wrapper is broken, and what `effort` and `sink` throw
    */
   content(effort: Effort, sink?: ProblemSink): Promise<Unwrapped>;
+  /**
+   * Forgets all that was read of the blob, and removes the wrappers again, for all holders.
+   * @throws OverlaybdError as `content` does
+   */
+  reopen(effort: Effort, sink?: ProblemSink): Promise<Unwrapped>;
   forgetEdges(): void;
   release(): void;
 }
@@ -170,6 +175,11 @@ export class BlobPool {
       edges: () => this.#edges(entry),
       read: (offset, length) => readFully(source, offset, length),
       content: (effort, sink = throwProblem) => this.#content(entry, effort, sink),
+      reopen: (effort, sink = throwProblem) => {
+        this.#forgetEdges(source);
+        entry.content = null;
+        return this.#content(entry, effort, sink);
+      },
       forgetEdges,
       release: () => {
         if (isReleased) return;

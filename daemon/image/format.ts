@@ -131,6 +131,11 @@ export interface ContentRules {
    * @param ofSmall whether a small file has one, too
    */
   readonly recordKey?: (ofSmall: boolean) => Promise<RecordKey | null>;
+  /**
+   * Reads the wrappers again, after all bytes of the layer have been compared with its digest.
+   * @throws OverlaybdError as removing the wrappers does
+   */
+  readonly reopen: () => Promise<Unwrapped>;
   /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
   readonly bootstrapDigest: string | null;
 }

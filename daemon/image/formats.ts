@@ -37,7 +37,7 @@ import type {
 } from './format.js';
 import { raw } from './raw-content.js';
 import { loadAround } from './reader-factory.js';
-import { isOfPieces, sliceOf } from './spec.js';
+import { cachedOf, isOfPieces, sliceOf } from './spec.js';
 import { refuseUnused } from './unused-options.js';
 
 /** What formats look at to recognize a blob: this many of its first bytes. */
@@ -147,10 +147,11 @@ const UNVERIFIED: ReadonlySet<string> = new Set([
 
 /** Opens what is inside the wrappers. @throws OverlaybdError if that is not possible */
 export async function openContent(
-  inner: Unwrapped,
+  found: Unwrapped,
   rules: ContentRules,
   tools: OpenTools,
 ): Promise<LayerContent> {
+  const inner = await verified(found, rules, tools);
   const head = await headOf(inner.source);
   const format = await contentOf(inner, head, rules);
   if (rules.target && format !== lsmt) {
@@ -161,15 +162,26 @@ export async function openContent(
     const message = `${inner.source.name}: ${format.name} in the archive of a turboOCI layer, where an LSMT layer is expected`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const digest = rules.needsToc ? (rules.digests?.blob ?? null) : null;
-  const opened =
-    digest !== null && UNVERIFIED.has(format.name)
-      ? await (await import('./verified-blob.js')).verifiedBlob(inner, digest, tools)
-      : inner;
-  const begin = opened === inner ? head : await headOf(opened.source);
-  const content = await format.open(opened, begin, rules, tools);
+  const content = await format.open(inner, head, rules, tools);
   refuseUnused(format.name, rules, inner.source.name);
   return content;
+}
+
+/** What is opened: what was read before the bytes were compared says nothing, neither of the wrappers nor of the format. */
+async function verified(
+  inner: Unwrapped,
+  rules: ContentRules,
+  tools: OpenTools,
+): Promise<Unwrapped> {
+  const digest = rules.needsToc ? (rules.digests?.blob ?? null) : null;
+  const cached = digest === null ? null : cachedOf(inner.spec);
+  // Files on this machine are trusted.
+  if (digest === null || !cached) return inner;
+  const { name } = await contentOf(inner, await headOf(inner.source), rules);
+  if (!UNVERIFIED.has(name)) return inner;
+  const { verifyBlob } = await import('./verified-blob.js');
+  await verifyBlob(cached, digest, tools);
+  return rules.reopen();
 }
 
 /** What is inside the wrappers: the first that fits of an LSMT layer, a layer of files, any other blob. */

@@ -130,10 +130,10 @@ export async function openLower(
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
   const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
-  const { layer: alone, findToc } = plan;
+  const { layer: alone, findToc, isOfImage = false } = plan;
   const { files, effort, sink, mayBeUpper } = options;
   const blob = await files.open(ref);
-  const inner = await blob.content(effort, sink);
+  let inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const targetRefs = targets?.get(keyOfRef(ref));
   const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
@@ -145,7 +145,7 @@ export async function openLower(
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,
-    needsToc: !insecureToc && (tocs !== null || digests !== null || cachedOf(inner.spec) !== null),
+    needsToc: !insecureToc && (isOfImage || tocs !== null || cachedOf(inner.spec) !== null),
     tocSource: tocBlob && (await plainSource(tocBlob)),
     ...(toc && findToc && { findToc: async () => plainSource(await findToc(toc)) }),
     objects: objects ?? null,
@@ -158,6 +158,7 @@ export async function openLower(
     },
     digests,
     recordKey: async (ofSmall) => (await import('./layer-record.js')).recordKeyOf(blob, ofSmall),
+    reopen: async () => (inner = await blob.reopen(effort, sink)),
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };
   const key = [

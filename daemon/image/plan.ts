@@ -59,6 +59,8 @@ export interface ImagePlan {
   readonly digests?: ReadonlyMap<string, LayerDigests>;
   /** The number of the only layer, whose tree is served alone; absent: all layers are merged. */
   readonly layer?: number;
+  /** It was named as an image, and so its manifest may have the digests of tables of contents; absent: it is of blobs. */
+  readonly isOfImage?: true;
   /** Whether tables of contents may have no digest in the manifest; absent: no. */
   readonly insecureToc?: true;
   /** Where data blobs are that a layer names; absent: nothing says it. */
@@ -145,6 +147,7 @@ async function planReference(
   checkZtocs(ztocs, name);
   return {
     name,
+    isOfImage: true,
     pinned: pinnedReference(reference, digest),
     lowers,
     upper: null,

@@ -1,28 +1,25 @@
 // A layer of an ordinary image in a registry that is not an archive: nothing in it can be compared with what the image says of it. So all of its
 // bytes are compared with the digest of the blob before it is opened.
 
+import type { CachedSpec } from '../blob/cached-source.js';
 import { chunkOf, ChunkMap } from '../blob/chunk-map.js';
 import { HashedSource } from '../blob/hashed-source.js';
 import { OverlaybdError } from '../errors.js';
-import type { OpenTools, Unwrapped } from './format.js';
-import { cachedOf, isOfPieces } from './spec.js';
+import type { OpenTools } from './format.js';
 
 /**
+ * What was read of the blob before may be other bytes: read it again.
  * @param expected "sha256:HEX"
- * @returns what is opened instead: without wrappers, it reads no bytes that were in memory before they were compared
  * @throws OverlaybdError BAD_CHECKSUM, and what reading and the effort throw
  */
-export async function verifiedBlob(
-  inner: Unwrapped,
+export async function verifyBlob(
+  cached: CachedSpec,
   expected: string,
   { readers, effort }: Pick<OpenTools, 'readers' | 'effort'>,
-): Promise<Unwrapped> {
-  const cached = cachedOf(inner.spec);
-  // Files on this machine are trusted.
-  if (!cached) return inner;
-  const isBare = !inner.tar && !inner.zfile && !isOfPieces(inner.spec);
+): Promise<void> {
+  // The cache has compared all of it.
+  if (new ChunkMap(cached.state, cached.size).isComplete) return;
   for (let attempt = 1; ; attempt++) {
-    // The edges in memory would stay what they are.
     const source = readers.source(cached);
     const { name, size } = source;
     if (attempt === 1) effort.whole?.(size);
@@ -33,7 +30,7 @@ export async function verifiedBlob(
       const { chunks } = hashed;
       // What is fetched again later must be the same.
       if (chunks) await readers.fetcher().setDigests?.(cached.blob, chunks, generation);
-      return isBare ? { ...inner, source } : inner;
+      return;
     }
     if (attempt === 1) continue;
     readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));

@@ -26,6 +26,8 @@ export interface OverlaybdLayers<T> {
 export interface LayersWithTargets extends OverlaybdLayers<Descriptor> {
   /** The digest of the target of each turboOCI layer. */
   readonly targets: ReadonlyMap<Descriptor, string>;
+  /** Layers of which no annotation says what they are, and so only their bytes. */
+  readonly byBytes: ReadonlySet<Descriptor>;
 }
 
 /** Looks at the bytes of a layer; null if they are not at hand. */
@@ -86,6 +88,7 @@ export async function overlaybdLayers(
     targets.set(layer, target);
     return 'data';
   });
+  const byBytes = new Set(layers.filter((_, i) => kinds[i] === 'unknown'));
   const notes: string[] = [];
   await lookAtUnknown(layers, kinds, look, name, notes);
   const found = stackOf(layers, kinds, name, ({ mediaType, digest }) => {
@@ -93,7 +96,7 @@ export async function overlaybdLayers(
   });
   if (!found) return null;
   for (const [i, { digest }] of layers.entries()) checkServedDigest(digest, where(i));
-  return { ...found, targets, notes: [...notes, ...found.notes] };
+  return { ...found, targets, byBytes, notes: [...notes, ...found.notes] };
 }
 
 function targetDigestOf({ annotations }: Descriptor): string | undefined {

@@ -100,15 +100,22 @@ function layersOf({ manifest }: Reached, place: ImagePlace): Promise<LayersWithT
 
 function imageOf(
   { digest }: Reached,
-  { lowers, trace, notes, targets }: LayersWithTargets,
+  { lowers, trace, notes, targets, byBytes }: LayersWithTargets,
   place: ImagePlace,
   before: readonly string[],
   ordinary: readonly Descriptor[] = [],
 ): ResolvedImage {
+  // The bytes that say what such a layer is may be forged.
+  const digests = new Map(
+    lowers
+      .filter((layer) => byBytes.has(layer))
+      .map((layer) => [keyOfRef(place.blob(layer)), { blob: layer.digest, plain: null }]),
+  );
   return {
     name: place.name,
     digest,
     lowers: lowers.map((layer) => place.blob(layer)),
+    ...(digests.size > 0 && { digests }),
     ...(targets.size > 0 && { targets: targetNames(targets, place, ordinary) }),
     trace: trace && place.blob(trace),
     notes: [...before, ...notes],

@@ -126,6 +126,17 @@ await t.test('below a layer of which the manifest has the digest', async (test) 
   test.equal(verified.code, 0, verified.stderr);
 });
 
+await t.test('with the annotations of OverlayBD: as an archive', async (test) => {
+  const layout = new ImageLayout(join(shortFolder(test), 'layout'));
+  const annotations = {
+    'containerd.io/snapshot/overlaybd/blob-digest': sha256(estargz.blob),
+    'containerd.io/snapshot/overlaybd/blob-size': String(estargz.blob.length),
+  };
+  await pushFiles(layout, 'app', [{ ...gz(estargz.blob), annotations }]);
+  const inspected = await runDaemon(['inspect', `oci:${layout.folder}:app`]);
+  test.match(inspected.stdout, /files \(tar\.gz, by /, inspected.stderr);
+});
+
 await t.test('with --insecure-toc, by its table', async (test) => {
   const layout = new ImageLayout(join(shortFolder(test), 'layout'));
   await pushFiles(layout, 'app', [gz(estargz.blob)]);
@@ -149,12 +160,22 @@ const OTHERS: [what: string, bytes: Buffer][] = [
   ['composefs', inline],
 ];
 
-for (const [what, bytes] of OTHERS) {
-  await t.test(`${what} in place of an archive`, async (test) => {
+const TYPES: [name: string, layer: (bytes: Buffer) => FilesLayer][] = [
+  ['in gzip', gz],
+  // Only the bytes say that it is an archive.
+  ['that is not compressed', (bytes) => ({ bytes, mediaType: LAYER })],
+];
+
+const FORGED = OTHERS.flatMap(([what, bytes]) =>
+  TYPES.map(([type, layer]) => [`${what} in place of an archive ${type}`, bytes, layer] as const),
+);
+
+for (const [what, bytes, layerOf] of FORGED) {
+  await t.test(what, async (test) => {
     const { front, layout } = await remoteImage(test);
     const right = randomBytes(2, bytes.length);
-    await pushFiles(layout, 'right', [gz(bytes)]);
-    await pushFiles(layout, 'wrong', [gz(right)]);
+    await pushFiles(layout, 'right', [layerOf(bytes)]);
+    await pushFiles(layout, 'wrong', [layerOf(right)]);
     writeFileSync(layout.blob(sha256(right))?.path as string, bytes);
     const options = remoteOptions([front], join(shortFolder(test), 'cache'));
     const good = await runDaemon(['inspect', front.name(REPOSITORY, 'right'), ...options]);

@@ -40,6 +40,7 @@ export async function layersIn(t: Test, ...archives: readonly Buffer[]): Promise
       target: null,
       ztoc: null,
       digests: null,
+      reopen: () => blob.content(UNBOUNDED),
       bootstrapDigest: null,
     };
     const tools = { readers, effort: UNBOUNDED, sink: throwProblem };

@@ -58,6 +58,16 @@ await test('after the edges are dropped everything comes from the source', async
   t.same(within.reads, [[0, 100]]);
 });
 
+await test('edges that are being read when they are dropped are not kept', async (t) => {
+  const { edges } = await open();
+  for (const read of [() => edges.prefetch(SIZE / 2, 10), () => edges.edges()]) {
+    const reading = read();
+    edges.forget();
+    await reading;
+    t.equal(edges.kept, 0);
+  }
+});
+
 await test('the tail grows, in one read, by bytes that are needed soon', async (t) => {
   const { edges, within } = await open();
   const tailBegin = SIZE - MIN_TAIL_SIZE;

@@ -1,9 +1,10 @@
 // The pool of open blobs: one descriptor, one jump table and one read of the edges for each, closed by the last user.
-import { fstatSync, linkSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, linkSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
+import { readFully } from '../../../daemon/blob/source.js';
 import { BlobPool, type BlobParts, type PooledBlob } from '../../../daemon/image/blob-pool.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import { fileOf } from '../../../daemon/image/spec.js';
@@ -188,4 +189,24 @@ await test("one image's limit does not fail another that uses the same file", as
   t.equal(second.value.source.size, 10_000);
   a.release();
   b.release();
+});
+
+await test('what is opened again has nothing that was read before', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, ZFILE);
+  const pool = newPool();
+  const blob = await pool.open(fileRef(path));
+  const other = await pool.open(fileRef(path));
+  const before = await blob.content(UNBOUNDED);
+  const fd = openSync(path, 'r+');
+  const plain = textBytes(2, ZFILE.length);
+  writeSync(fd, plain, 0, plain.length, 0);
+  closeSync(fd);
+  t.equal(await blob.content(UNBOUNDED), before);
+  const after = await blob.reopen(UNBOUNDED);
+  t.equal(after.zfile, null);
+  t.ok((await readFully(after.source, 0, plain.length)).equals(plain));
+  t.equal(await other.content(UNBOUNDED), after);
+  blob.release();
+  other.release();
 });

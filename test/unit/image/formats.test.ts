@@ -13,11 +13,12 @@ import type {
   OpenTools,
   Unwrapped,
 } from '../../../daemon/image/format.js';
-import { openContent } from '../../../daemon/image/formats.js';
+import { openContent, unwrap } from '../../../daemon/image/formats.js';
 import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
 import type { SourceSpec } from '../../../daemon/image/spec.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeArchive } from '../../support/archive-writer.js';
+import { writeLsmt } from '../../support/lsmt-writer.js';
 import { MemorySource } from '../../support/memory-source.js';
 import { randomBytes, textBytes } from '../../support/pattern.js';
 import { writeTarfs } from '../../support/tarfs-writer.js';
@@ -38,6 +39,7 @@ const RULES: ContentRules = {
   ztoc: null,
   target: null,
   digests: null,
+  reopen: () => Promise.reject(new Error('nothing is to be compared')),
   bootstrapDigest: null,
 };
 
@@ -234,4 +236,44 @@ await test('zeros of any size are a layer without files in a registry, and nowhe
   }
   const { inner, tools } = remote(randomBytes(1, 5120));
   await t.rejects(openContent(inner, rules, tools), { code: 'BAD_FORMAT' });
+});
+
+function diskOf(uuid: string): Buffer {
+  return writeLsmt({
+    uuid,
+    virtualSize: 1 << 20,
+    segments: [{ offset: 0, length: 8, data: randomBytes(1, 4096) }],
+  });
+}
+
+await test('of a forged layer nothing is kept that was read before its bytes were compared', async (t) => {
+  const disk = diskOf('right');
+  const other = diskOf('forged');
+  const archive = gzipSync(writeArchive([{ name: 'a', content: 'text' }]));
+  const cases: [what: string, right: Buffer, forged: Buffer, kind: string][] = [
+    ['wrappers', writeZfile(disk), writeZfile(other), 'lsmt'],
+    ['a wrapper that is none', disk, writeZfile(other), 'lsmt'],
+    ['the format', archive, other, 'tree'],
+  ];
+  for (const [what, right, forged, kind] of cases) {
+    const { inner: bare, tools } = remote(right);
+    const reads = { ...bare, source: new MemorySource(forged) };
+    const inner = await unwrap(reads, tools);
+    const blob = `sha256:${createHash('sha256').update(right).digest('hex')}`;
+    let reopened = 0;
+    const rules = {
+      ...RULES,
+      mayBeRaw: false,
+      needsToc: true,
+      digests: { blob, plain: null },
+      reopen: () => {
+        reopened++;
+        return unwrap(bare, tools);
+      },
+    };
+    const content = await openContent(inner, rules, tools);
+    t.equal(reopened, 1, what);
+    t.equal(content.kind, kind, what);
+    if (content.kind === 'lsmt') t.equal(content.header.uuid, 'right', what);
+  }
 });
