@@ -191,7 +191,7 @@ export const files: Content = {
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
   open: async (inner, head, rules, tools) => {
     const why = head.every((byte) => byte === 0)
-      ? 'by zeros of the size of an empty archive'
+      ? 'by zeros, as an empty archive has'
       : 'by its first header';
     return because(await openWholeLayer('tar', inner, rules, tools), why);
   },
