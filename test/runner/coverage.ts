@@ -9,6 +9,8 @@ const RECORDER = 'node_modules/@tapjs/processinfo/dist/esm/import.mjs';
 const TAP = 'node_modules/tap/dist/esm/run.mjs';
 /** Of the tests. */
 const UNCOUNTED = ['out/test/runner/shared-main.js'];
+/** Also what runs in virtual machines, where nothing is measured: a test of a part of it loads all of it. */
+const UNMEASURED = /[\\/]node_modules[\\/]|[\\/]out[\\/]test[\\/](?:kernel|systemd)[\\/]/;
 
 /**
  * Removes the coverage of the last run.
@@ -26,7 +28,7 @@ export function beginCoverage(root: string, files: readonly string[]): Record<st
     _TAPJS_PROCESSINFO_CWD_: root,
     _TAPJS_PROCESSINFO_COVERAGE_: '1',
     _TAPJS_PROCESSINFO_EXCLUDE_: String(/(^(node|tapmock):|[\\/](\.tap|tap-snapshots)[\\/])/),
-    _TAPJS_PROCESSINFO_COV_EXCLUDE_: String(/[\\/]node_modules[\\/]/),
+    _TAPJS_PROCESSINFO_COV_EXCLUDE_: String(UNMEASURED),
     _TAPJS_PROCESSINFO_COV_EXCLUDE_FILES_: uncounted.join('\n'),
   };
 }
