@@ -153,7 +153,10 @@ export class FetchThread {
       }
       case 'size': {
         // So that what is here is served without the registry.
-        const kept = (await store.list()).find(({ digest }) => digest === question.of.digest);
+        const kept = (await store.list()).find(
+          // A record of the blob has the same digest, and a size of its own.
+          ({ digest, what }) => what === 'blob' && digest === question.of.digest,
+        );
         return kept?.size ?? client.sizeOf(question.of);
       }
       case 'status':
