@@ -78,7 +78,9 @@ await t.test(
   'a dead registry: one line in the log for all reads of a blob that fail',
   async (test) => {
     const { front, name, image } = await remoteImage(test, { files: { size: 8 * MIB } });
-    const args = [name, ...remoteOptions([front], join(shortFolder(test), 'cache'), 1)];
+    // Seconds in which a busy machine opens the image, and each read fails.
+    const deadline = 5;
+    const args = [name, ...remoteOptions([front], join(shortFolder(test), 'cache'), deadline)];
     const daemon = await DaemonProcess.start(test, args);
     const client = await RawNbdClient.open(daemon.unix);
     await front.die();

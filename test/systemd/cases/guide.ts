@@ -11,7 +11,6 @@ export function guideCases(): HostCase[] {
   return [
     {
       name: 'the guide from zero to removal',
-      core: true,
       timeout: 900,
       before: () => AS_ON_A_HOST + NO_LISTS,
       async run(check, images) {
