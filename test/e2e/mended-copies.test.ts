@@ -49,13 +49,19 @@ async function readAgain(client: RawNbdClient, offset: number): Promise<Buffer> 
   throw new Error('it is not mended');
 }
 
-async function isMended(test: Test, name: string, cache: string, options: string[]): Promise<void> {
-  const args = [name, ...options];
+/** Has a daemon make the copy. @returns where `noise` begins on the device */
+async function placeOfNoise(test: Test, args: string[]): Promise<number> {
   const daemon = await DaemonProcess.start(test, args);
   const client = await openPatiently(daemon.unix);
   const begin = (await deviceOf(client)).indexOf(noise);
   await client.disconnect();
   await daemon.stop(test);
+  return begin;
+}
+
+async function isMended(test: Test, name: string, cache: string, options: string[]): Promise<void> {
+  const args = [name, ...options];
+  const begin = await placeOfNoise(test, args);
 
   const path = copyIn(cache);
   const [right, { ino }] = [readFileSync(path), statSync(path)];
@@ -111,11 +117,7 @@ await t.test('of an image whose tag was moved', async (test) => {
   await pushFiles(layout, 'long', [{ bytes: blob, mediaType: `${LAYER}+zstd` }]);
   const cache = join(shortFolder(test), 'cache');
   const args = [front.name(REPOSITORY, 'long'), ...remoteOptions([front], cache)];
-  const daemon = await DaemonProcess.start(test, args);
-  const client = await openPatiently(daemon.unix);
-  const begin = (await deviceOf(client)).indexOf(noise);
-  await client.disconnect();
-  await daemon.stop(test);
+  const begin = await placeOfNoise(test, args);
   const path = copyIn(cache);
   const right = readFileSync(path);
   damage(path);

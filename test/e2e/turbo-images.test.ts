@@ -9,7 +9,7 @@ import { RawNbdClient } from '../support/nbd-client.js';
 import { FaultFront } from '../support/registry/fault-front.js';
 import { ImageLayout } from '../support/registry/image-layout.js';
 import { compare, remoteOptions, REPOSITORY } from '../support/registry/remote-image.js';
-import { writeTurboLayout } from '../support/turbo-image.js';
+import { writeTurboLayout, type TurboOptions } from '../support/turbo-image.js';
 
 tap.setTimeout(600_000);
 
@@ -38,14 +38,20 @@ await test('a layout: both names of the format, both file systems, an ordinary i
   t.match(inspected.stdout, /turboOCI +its index maps ranges/);
 });
 
-await test('a registry: nothing is fetched twice, and verify', async (t) => {
+/** A turboOCI image in a registry, and the options for it. */
+async function inRegistry(t: Test, turbo: TurboOptions) {
   const folder = shortFolder(t);
   const layout = new LayoutWriter(join(folder, 'layout'));
-  const { device } = await writeTurboLayout(layout, 'turbo');
+  const { device } = await writeTurboLayout(layout, 'turbo', null, turbo);
   const place = new ImageLayout(layout.folder);
   const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
   const name = front.name(REPOSITORY, 'turbo');
   const options = remoteOptions([front], join(folder, 'cache'));
+  return { front, name, device, options };
+}
+
+await test('a registry: nothing is fetched twice, and verify', async (t) => {
+  const { front, name, device, options } = await inRegistry(t, {});
   const daemon = await DaemonProcess.start(t, [name, ...options]);
   await same(t, daemon, device);
   await daemon.stop(t);
@@ -56,13 +62,7 @@ await test('a registry: nothing is fetched twice, and verify', async (t) => {
 });
 
 await test('plain targets in a registry, which says their sizes once', async (t) => {
-  const folder = shortFolder(t);
-  const layout = new LayoutWriter(join(folder, 'layout'));
-  const { device } = await writeTurboLayout(layout, 'turbo', null, { isPlain: true });
-  const place = new ImageLayout(layout.folder);
-  const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
-  const name = front.name(REPOSITORY, 'turbo');
-  const options = remoteOptions([front], join(folder, 'cache'));
+  const { front, name, device, options } = await inRegistry(t, { isPlain: true });
   const daemon = await DaemonProcess.start(t, [name, ...options]);
   await same(t, daemon, device);
   await daemon.stop(t);

@@ -45,6 +45,17 @@ interface Changed {
 
 type Attached = Pick<AttachRequest, 'image' | 'beside'>;
 
+/** A daemon attaches an image, keeps the digests of its files, and dies. */
+async function attachAndDie(
+  { folder, live }: Pick<ReturnType<typeof makeWorld>, 'folder' | 'live'>,
+  request: Attached,
+): Promise<void> {
+  const first = await live();
+  await first.manager.attach({ ...request, connections: 1 });
+  await until(() => hasDigests(folder));
+  await first.die();
+}
+
 /** The fingerprint has the size, the head and the tail of a layer: what changes is between them. */
 async function isRefused(
   t: Test,
@@ -55,10 +66,7 @@ async function isRefused(
   t.equal(after.length, before.length);
   t.notOk(after.equals(before));
   writeFileSync(path, before);
-  const first = await live();
-  await first.manager.attach({ ...request, connections: 1 });
-  await until(() => hasDigests(folder));
-  await first.die();
+  await attachAndDie({ folder, live }, request);
   writeFileSync(path, after);
   const second = await live();
   await second.manager.recover();
@@ -210,10 +218,7 @@ await test('a wrong file that is refused is not kept, and does not keep the righ
   const { folder, live } = makeWorld(t);
   const layer = join(folder, 'layer.tar.gz');
   writeFileSync(layer, gzipOf('a', 'a'));
-  const first = await live();
-  await first.manager.attach({ image: [layer], connections: 1 });
-  await until(() => hasDigests(folder));
-  await first.die();
+  await attachAndDie({ folder, live }, { image: [layer] });
   const kept = readFileSync(keptPath(folder) ?? '');
   writeFileSync(layer, gzipOf('b', 'a'));
   const second = await live();
@@ -228,10 +233,7 @@ await test('no layer is served if its digests are missing', async (t) => {
   const { folder, live } = makeWorld(t);
   const layer = join(folder, 'layer.tar.gz');
   writeFileSync(layer, gzipOf('a', 'a'));
-  const first = await live();
-  await first.manager.attach({ image: [layer], connections: 1 });
-  await until(() => hasDigests(folder));
-  await first.die();
+  await attachAndDie({ folder, live }, { image: [layer] });
   const path = keptPath(folder) ?? '';
   rmSync(path);
   const second = await live();

@@ -1,4 +1,5 @@
 // The files of a tree that was read back from EROFS, and what every writer of images needs of them.
+import { TYPE_BITS } from '../../../daemon/tree/file-types.js';
 import type { ErofsEntry, ErofsInode } from '../erofs/reader.js';
 
 /** A file, directory or other node. Texts are byte strings (latin1). */
@@ -10,16 +11,6 @@ export interface TreeFile extends Omit<ErofsInode, 'nid' | 'read'> {
   /** The path of an earlier file: one more name of it. */
   sameAs?: string;
 }
-
-/** File types as the modes of inodes have them. */
-const TYPE_BITS = {
-  fifo: 0o010000,
-  char: 0o020000,
-  dir: 0o040000,
-  block: 0o060000,
-  reg: 0o100000,
-  symlink: 0o120000,
-} as const;
 
 export function filesOf(entries: readonly ErofsEntry[]): TreeFile[] {
   const first = new Map<number, string>();
