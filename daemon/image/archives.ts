@@ -1,6 +1,7 @@
 // How the beginning of an archive of files looks. Pure.
 
 import { TAR_BLOCK } from '../blob/tar.js';
+import { areZeros } from '../lib/bytes.js';
 import { looksLikeTar } from '../tarball/header.js';
 
 export function isGzip(head: Buffer): boolean {
@@ -16,7 +17,7 @@ export function isZstd(head: Buffer): boolean {
 
 /** @param head the first 1024 bytes, or all. An archive without files is zeros */
 export function isArchiveBegin(head: Buffer): boolean {
-  return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && head.every((byte) => byte === 0));
+  return looksLikeTar(head) || (head.length >= 2 * TAR_BLOCK && areZeros(head));
 }
 
 /** Bytes of an archive without files: two blocks of zeros, and what GNU tar and others fill them up to. */
@@ -28,5 +29,5 @@ const EMPTY_SIZES: ReadonlySet<number> = new Set([2 * TAR_BLOCK, 20 * TAR_BLOCK]
  * @param size of the blob
  */
 export function isEmptyArchive(head: Buffer, size: number): boolean {
-  return EMPTY_SIZES.has(size) && head.every((byte) => byte === 0);
+  return EMPTY_SIZES.has(size) && areZeros(head);
 }

@@ -13,6 +13,7 @@ import { openChunked, openEstargz, type OpenedToc } from '../estargz/open.js';
 import { hasBootstrap } from '../rafs/layer.js';
 import { hasRafsToc, looksLikeRafsV5 } from '../rafs/signs.js';
 import { looksLikeRafs, refuseRafsV5 } from '../rafs/superblock.js';
+import { areZeros } from '../lib/bytes.js';
 import { looksLikeTar } from '../tarball/header.js';
 import { openTarfs } from '../tarfs/open.js';
 import { hasTarfsIndex, mayBeEmptyTarfs } from '../tarfs/signs.js';
@@ -190,9 +191,7 @@ export const files: Content = {
   name: 'files',
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
   open: async (inner, head, rules, tools) => {
-    const why = head.every((byte) => byte === 0)
-      ? 'by zeros, as an empty archive has'
-      : 'by its first header';
+    const why = areZeros(head) ? 'by zeros, as an empty archive has' : 'by its first header';
     return because(await openWholeLayer('tar', inner, rules, tools), why);
   },
 };
@@ -205,7 +204,7 @@ const gzippedFiles: Content = {
   open: async (inner, head, rules, tools) => {
     const begin = inflatedHead(head);
     const isKnown = begin.length >= TAR_BLOCK;
-    if (isKnown && !looksLikeTar(begin) && !begin.every((byte) => byte === 0)) {
+    if (isKnown && !looksLikeTar(begin) && !areZeros(begin)) {
       const { name } = inner.source;
       const message = `${name}: it begins as a gzip file does, and has no archive of files inside: unpack or convert it first`;
       throw new OverlaybdError('BAD_FORMAT', message);

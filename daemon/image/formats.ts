@@ -12,6 +12,7 @@ import {
 import { SliceSource } from '../blob/slice-source.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { areZeros } from '../lib/bytes.js';
 import type { Effort } from '../lib/effort.js';
 import {
   LSMT_FLAG,
@@ -87,10 +88,6 @@ const zfile: Wrapper = {
     };
   },
 };
-
-function isZeros(head: Buffer): boolean {
-  return head.length > 0 && head.every((byte) => byte === 0);
-}
 
 function isLsmt(head: Buffer): boolean {
   return head.length >= LSMT_HEADER_SIZE && isLsmtHeader(head);
@@ -194,7 +191,7 @@ async function contentOf(
   if (!isNamed && isLsmt(head)) return lsmt;
   // An archive without files may be filled up to any size. The digest of a blob of a registry is checked: it is no file that has
   // lost its bytes.
-  const isEmpty = !rules.mayBeRaw && spec.kind === 'cached' && isZeros(head);
+  const isEmpty = !rules.mayBeRaw && spec.kind === 'cached' && head.length > 0 && areZeros(head);
   if (!isNamed && !isEmpty && !(await mayBeFiles(head, source))) return raw;
   const { fileFormatOf, files } = await fileFormats();
   return fileFormatOf(rules, head, await tailOf(source), source) ?? (isEmpty ? files : raw);

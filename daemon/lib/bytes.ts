@@ -31,6 +31,11 @@ export function hex32(value: number): string {
   return `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
 }
 
+/** Whether all bytes are 0; true if there are none. */
+export function areZeros(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
 /** Whether the bytes at `offset` are exactly `expected`. */
 export function bytesMatch(bytes: Uint8Array, offset: number, expected: Uint8Array): boolean {
   if (offset + expected.length > bytes.length) return false;

@@ -1,6 +1,6 @@
 // The blob table of a bootstrap: which data blobs it needs, and how their chunks are stored.
 
-import { hex32, hexOf } from '../lib/bytes.js';
+import { areZeros, hex32, hexOf } from '../lib/bytes.js';
 import { quoted } from '../lib/printable.js';
 import type { PieceCodec, PieceHash } from '../pieces/piece-table.js';
 import { u64, type ImageBytes } from './image-bytes.js';
@@ -143,7 +143,7 @@ function readEntry(image: ImageBytes, at: number, i: number): RafsBlob {
 function separateNames(id: string, entry: Buffer): string[] {
   const digest = entry.subarray(168, 200);
   const kept = `${id}.blob.meta`;
-  return digest.every((byte) => byte === 0) ? [kept] : [hexOf(digest), kept];
+  return areZeros(digest) ? [kept] : [hexOf(digest), kept];
 }
 
 /** The text without the zeros after it. */

@@ -2,7 +2,7 @@
 
 import type { BlobSource } from '../blob/source.js';
 import { TAR_BLOCK } from '../blob/tar.js';
-import { u64le, viewOf } from '../lib/bytes.js';
+import { areZeros, u64le, viewOf } from '../lib/bytes.js';
 
 /** Bytes of a blob are a multiple of it, and the last such block has nothing but the superblock. */
 export const BLOCK = 4096;
@@ -39,14 +39,13 @@ export function mayBeEmptyTarfs(head: Buffer, tail: Buffer, size: number): boole
   const hasVerity = last.subarray(at, at + VERITY.length).equals(VERITY);
   // The table of an index with a hash tree behind it is not known here.
   const table = hasVerity ? TAR_BLOCK : u64le(viewOf(last), at);
-  return table > 0 && head.subarray(0, table).every((byte) => byte === 0);
+  return table > 0 && areZeros(head.subarray(0, table));
 }
 
 /** Zeros, with 16 bytes that are not all zero at their place. */
 function isSuperblock(block: Buffer): boolean {
   if (block.length < BLOCK) return false;
   const at = BLOCK - FROM_END;
-  const isZero = (from: number, to: number): boolean =>
-    block.subarray(from, to).every((byte) => byte === 0);
+  const isZero = (from: number, to: number): boolean => areZeros(block.subarray(from, to));
   return isZero(0, at) && !isZero(at, at + SIZE) && isZero(at + SIZE, BLOCK);
 }
