@@ -55,7 +55,7 @@ export interface CompiledProgram {
 }
 
 /** The entries of threads without `.js`, in daemon/ as in out/bundle. */
-export const THREAD_ENTRIES = ['reactor/worker', 'image/opener-thread', 'fetch/worker'] as const;
+export const THREAD_ENTRIES = ['reactor/worker', 'opener/worker', 'fetch/worker'] as const;
 /** Their folders. */
 export const THREAD_FOLDERS: readonly string[] = THREAD_ENTRIES.map((name) => dirname(name));
 /** Hexadecimal digits of a bundle's digest. The cache that is made from the bundle begins with it. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The entry of each bundled program: esbuild turns this file into out/bundle/main.js, reactor/worker.js,
-// image/opener-thread.js and fetch/worker.js. It is not run as a module. Threads get its text, and the files of
+// opener/worker.js and fetch/worker.js. It is not run as a module. Threads get its text, and the files of
 // their program, from memory (threads.ts).
 
 import { isMainThread, workerData } from 'node:worker_threads';

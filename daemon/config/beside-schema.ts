@@ -1,4 +1,4 @@
-// What is named beside the layers of an image, in requests and in records of devices: plain values. image/image-source.ts
+// What is named beside the layers of an image, in requests and in records of devices: plain values. image/plan/image-source.ts
 // says what each key means.
 
 import * as v from 'valibot';

@@ -1,7 +1,7 @@
 // Attaches an image to a device of the kernel: to a free one, or to the one that is asked for, which may have the
 // image already.
 
-import { isRemote } from '../image/spec.js';
+import { isRemote } from '../image/disks/spec.js';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AttachAnswer, DeviceStatus } from '../control/api.js';
 import type { AttachRequest } from '../control/requests.js';

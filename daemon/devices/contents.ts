@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
 import type { HeldImage } from '../image/open-images.js';
-import { fileDigests } from '../image/unverified-files.js';
+import { fileDigests } from '../image/stack/unverified-files.js';
 import { devicePath } from '../kernel/device-path.js';
 import { jsonObject, stringOf } from '../lib/schema.js';
 import { Turns } from '../lib/turns.js';

@@ -5,7 +5,7 @@ import type { DeviceState, DeviceStatus } from '../control/api.js';
 import type { ConnectionCounts } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
 import type { DeviceRecord } from './record.js';
-import { describeBlobs } from '../image/image-source.js';
+import { describeBlobs } from '../image/plan/image-source.js';
 import type { HeldImage } from '../image/open-images.js';
 import { devicePath } from '../kernel/device-path.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';

@@ -9,7 +9,7 @@ import { besideSchema } from '../config/beside-schema.js';
 import { parseWith } from '../config/parse.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { devicePath } from '../kernel/device-path.js';
-import { sourceOfWords, wordsOf } from '../image/image-source.js';
+import { sourceOfWords, wordsOf } from '../image/plan/image-source.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
 import { backendName, type DeviceOwner } from '../kernel/sysfs.js';
 import { someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
@@ -42,7 +42,7 @@ const recordSchema = strictObject({
   beside: v.optional(v.nullable(besideSchema), null),
   /** Number of the partition of the image that the device is; null for the whole image. */
   partition: v.optional(v.nullable(wholeNumber(1)), null),
-  /** image/fingerprint.ts: an image that has changed must not be served on the device. */
+  /** image/stack/fingerprint.ts: an image that has changed must not be served on the device. */
   fingerprint: v.string(),
   /** Of an image of files: SHA-256 of the metadata that were made of its layers. What is mounted must not get others. */
   metadata: v.optional(v.nullable(v.string()), null),

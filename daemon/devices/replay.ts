@@ -3,7 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { OverlaybdError, codeOf, factsOf, fullStory } from '../errors.js';
-import { metadataDigestOf, type DiskSpec } from '../image/spec.js';
+import { metadataDigestOf, type DiskSpec } from '../image/disks/spec.js';
 import { recordTree, replayedDisk } from '../image/recorded-tree.js';
 import type { HeldImage } from '../image/open-images.js';
 import { Turns } from '../lib/turns.js';

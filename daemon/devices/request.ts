@@ -18,13 +18,13 @@ import {
   type ConnectRequest,
 } from '../kernel/device-settings.js';
 import type { AttachRequest } from '../control/requests.js';
-import { isRemote, metadataDigestOf } from '../image/spec.js';
+import { isRemote, metadataDigestOf } from '../image/disks/spec.js';
 import {
   areSameBlobs,
   sourceOfWords,
   withSociIndex,
   type ImageSource,
-} from '../image/image-source.js';
+} from '../image/plan/image-source.js';
 
 /** Between the end of a read that waits for a registry and the kernel's time-out. */
 const FETCH_MARGIN_SECONDS = 10;

@@ -1,11 +1,16 @@
 // Opens an image to look at its files: with the opener of `serve`, and without a device.
 
 import { OverlaybdError } from '../errors.js';
-import type { Beside } from '../image/image-source.js';
-import { sourceOfWords } from '../image/image-source.js';
-import { isOfTrees, openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
-import { planImage, type ImagePlan } from '../image/plan.js';
-import { contentSources, mergedTree, showsWhiteouts, treesOf } from '../image/tree-image.js';
+import type { Beside } from '../image/plan/image-source.js';
+import { sourceOfWords } from '../image/plan/image-source.js';
+import {
+  isOfTrees,
+  openStack,
+  type OpenedLayer,
+  type StackOptions,
+} from '../image/stack/open-stack.js';
+import { planImage, type ImagePlan } from '../image/plan/plan.js';
+import { contentSources, mergedTree, showsWhiteouts, treesOf } from '../image/stack/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';

@@ -1,7 +1,7 @@
 // The disk that an image is, while its layers are open: what is on it, before a program is started that shows its files.
 
-import { partitionOf, partitionTableOf, readDisk } from '../image/disk-partitions.js';
-import { lsmtLayersOf, virtualSizeOf, type OpenedLayer } from '../image/open-stack.js';
+import { partitionOf, partitionTableOf, readDisk } from '../image/disks/disk-partitions.js';
+import { lsmtLayersOf, virtualSizeOf, type OpenedLayer } from '../image/stack/open-stack.js';
 import { mergedIndex } from '../inspect/merged-index.js';
 import { diskOf } from '../inspect/partition-facts.js';
 import type { Disk } from '../lib/disk.js';

@@ -5,7 +5,7 @@ import { monotonicMs } from '../lib/clock.js';
 import type { Logger } from '../log/logger.js';
 import type { MendedFile } from '../registry/remote.js';
 import type { HeldImage } from './open-images.js';
-import { sourcesOf, type DiskSpec, type SourceSpec } from './spec.js';
+import { sourcesOf, type DiskSpec, type SourceSpec } from './disks/spec.js';
 
 /** A copy that is damaged again within this time is left as it is: its disk does not keep what it gets. */
 const AGAIN_MS = 3_600_000;

@@ -10,7 +10,7 @@ import { monotonicMs } from '../lib/clock.js';
 import { SECTOR } from '../lsmt/format.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { shownPath } from '../tree/names.js';
-import type { DiskSpec, SourceSpec } from './spec.js';
+import type { DiskSpec, SourceSpec } from './disks/spec.js';
 
 /**
  * Reads that wait for a walk; of further ones no file is named.

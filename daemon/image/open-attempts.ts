@@ -3,7 +3,7 @@
 
 import { Gate } from '../lib/gate.js';
 import { inTime } from '../lib/in-time.js';
-import type { ImageSource } from './image-source.js';
+import type { ImageSource } from './plan/image-source.js';
 import type { HeldImage, OpenImages } from './open-images.js';
 
 /** Images opened at the same time. */

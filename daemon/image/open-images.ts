@@ -4,12 +4,12 @@ import { OverlaybdError, type ErrorCode } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { openingText, type OpeningProgress } from '../lib/opening-progress.js';
 import type { Logger } from '../log/logger.js';
-import { BlobPool } from './blob-pool.js';
-import type { ImageMarks } from './fingerprint.js';
-import { describeBlobs, withSociIndex, type ImageSource } from './image-source.js';
-import { Opener, type OpenImage } from './opener.js';
-import { ReaderFactory } from './reader-factory.js';
-import type { DiskSpec } from './spec.js';
+import { BlobPool } from './plan/blob-pool.js';
+import type { ImageMarks } from './stack/fingerprint.js';
+import { describeBlobs, withSociIndex, type ImageSource } from './plan/image-source.js';
+import { Opener, type OpenImage } from '../opener/opener.js';
+import { ReaderFactory } from './disks/reader-factory.js';
+import type { DiskSpec } from './disks/spec.js';
 import { NO_REMOTE, type MendedFile, type Remote, type RemoteImages } from '../registry/remote.js';
 
 /** Codes of a registry that does not give a manifest. */

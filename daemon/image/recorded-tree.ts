@@ -11,9 +11,9 @@ import { indexOf } from '../erofs/device-index.js';
 import { SECTOR } from '../lsmt/format.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
 import { lookupOf } from '../pieces/piece-lookup.js';
-import type { OpenImage } from './opener.js';
+import type { OpenImage } from '../opener/opener.js';
 import { treeDifference } from './same-tree.js';
-import { sizeOf, type DiskSpec, type SourceSpec, type SpecOf } from './spec.js';
+import { sizeOf, type DiskSpec, type SourceSpec, type SpecOf } from './disks/spec.js';
 
 /** Pieces that are hashed between two turns of other work, and bytes of digests: a millisecond. */
 const PIECES_A_TURN = 4096;

@@ -5,13 +5,13 @@ import { OverlaybdError } from '../errors.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 import { Turns } from '../lib/turns.js';
 import type { Logger } from '../log/logger.js';
-import type { ExportSpec, FailedExportSpec } from './export-spec.js';
+import type { ExportSpec, FailedExportSpec } from './disks/export-spec.js';
 import { beingOpened, problemOf, retryDelayMs, type ImageProblem } from './problem.js';
-import { describeBlobs, type ImageSource } from './image-source.js';
+import { describeBlobs, type ImageSource } from './plan/image-source.js';
 import { OpenAttempts, settledIn, type Attempt } from './open-attempts.js';
 import { OpenImages, type HeldImage } from './open-images.js';
-import type { OpenImage } from './opener.js';
-import type { DiskSpec } from './spec.js';
+import type { OpenImage } from '../opener/opener.js';
+import type { DiskSpec } from './disks/spec.js';
 import { NO_REMOTE, type MendedFile } from '../registry/remote.js';
 
 /** Export name to what makes its image. */

@@ -4,10 +4,15 @@
 import { LSMT_HEADER_SIZE, SECTOR } from '../lsmt/format.js';
 import type { LsmtLayer } from '../lsmt/layer.js';
 import { UNBOUNDED } from '../lib/effort.js';
-import { uuidSeedOf } from '../image/fingerprint.js';
-import { showsWhiteouts, treeImage, type TreeImage } from '../image/tree-image.js';
+import { uuidSeedOf } from '../image/stack/fingerprint.js';
+import { showsWhiteouts, treeImage, type TreeImage } from '../image/stack/tree-image.js';
 import { LsmtIndex } from '../lsmt/merged-index.js';
-import { NO_VIRTUAL_SIZE, isOfTrees, lsmtLayersOf, virtualSizeOf } from '../image/open-stack.js';
+import {
+  NO_VIRTUAL_SIZE,
+  isOfTrees,
+  lsmtLayersOf,
+  virtualSizeOf,
+} from '../image/stack/open-stack.js';
 import { mergedIndex } from './merged-index.js';
 import { partitionFacts, type PartitionFacts } from './partition-facts.js';
 import { erofsFacts, type ErofsFacts } from './tree-facts.js';

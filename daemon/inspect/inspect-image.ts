@@ -1,7 +1,7 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
 import { imageFacts } from './image-facts.js';
-import type { Beside } from '../image/image-source.js';
+import type { Beside } from '../image/plan/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { withInspectedImage, type InspectedImage } from './open-for-inspection.js';
 import type { Progress } from '../lib/effort.js';

@@ -3,8 +3,8 @@
 
 import { describeRef } from '../blob/blob-ref.js';
 import { TAR_BLOCK } from '../blob/tar.js';
-import type { LayerContent } from '../image/format.js';
-import type { OpenedTarget } from '../image/target.js';
+import type { LayerContent } from '../image/formats/format.js';
+import type { OpenedTarget } from '../image/plan/target.js';
 import { LSMT_FLAG, SECTOR, type LsmtHeader } from '../lsmt/format.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
 import type { EntryCounts, LayerKind } from '../lsmt/layer.js';

@@ -1,13 +1,13 @@
 // Opens an image to look at it, with the opener of `serve`, and reads the index of each layer by itself.
 
-import { ReaderFactory } from '../image/reader-factory.js';
-import { BlobPool } from '../image/blob-pool.js';
-import { marksOf, type ImageMarks } from '../image/fingerprint.js';
-import { ImageBlobs } from '../image/image-blobs.js';
-import { sourceOfWords, type Beside } from '../image/image-source.js';
+import { ReaderFactory } from '../image/disks/reader-factory.js';
+import { BlobPool } from '../image/plan/blob-pool.js';
+import { marksOf, type ImageMarks } from '../image/stack/fingerprint.js';
+import { ImageBlobs } from '../image/plan/image-blobs.js';
+import { sourceOfWords, type Beside } from '../image/plan/image-source.js';
 import { NO_REMOTE, type Remote, type RemoteImages } from '../registry/remote.js';
-import { openStack, type OpenedLayer, type StackOptions } from '../image/open-stack.js';
-import { planImage, type ImagePlan } from '../image/plan.js';
+import { openStack, type OpenedLayer, type StackOptions } from '../image/stack/open-stack.js';
+import { planImage, type ImagePlan } from '../image/plan/plan.js';
 import { throwProblem, type ProblemSink } from '../errors.js';
 import { UNBOUNDED, type Progress } from '../lib/effort.js';
 import { buildIndex } from '../lsmt/build-index.js';

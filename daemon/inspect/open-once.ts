@@ -1,8 +1,8 @@
 // Opens an image and closes it, so that the folder of the cache has what an opening keeps there.
 
-import { sourceOfWords } from '../image/image-source.js';
-import { openStack } from '../image/open-stack.js';
-import { planImage } from '../image/plan.js';
+import { sourceOfWords } from '../image/plan/image-source.js';
+import { openStack } from '../image/stack/open-stack.js';
+import { planImage } from '../image/plan/plan.js';
 import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';
 import { inspectionOptions } from './open-for-inspection.js';

@@ -2,12 +2,12 @@
 // (docs/json-output.md), so they stay. Prints nothing.
 
 import { OverlaybdError, formatError } from '../errors.js';
-import { partitionTableOf } from '../image/disk-partitions.js';
-import { LsmtDisk } from '../image/lsmt-disk.js';
-import { RawDisk } from '../image/raw-disk.js';
+import { partitionTableOf } from '../image/disks/disk-partitions.js';
+import { LsmtDisk } from '../image/disks/lsmt-disk.js';
+import { RawDisk } from '../image/disks/raw-disk.js';
 import type { Disk } from '../lib/disk.js';
 import type { LsmtIndex } from '../lsmt/merged-index.js';
-import { targetsOf, type OpenedLayer } from '../image/open-stack.js';
+import { targetsOf, type OpenedLayer } from '../image/stack/open-stack.js';
 
 export interface PartitionFacts {
   readonly table: 'gpt' | 'mbr';

@@ -2,7 +2,7 @@
 // are the keys of its JSON (docs/json-output.md), so they stay. Prints nothing.
 
 import { LAYOUT_VERSION } from '../erofs/superblock.js';
-import type { TreeImage } from '../image/tree-image.js';
+import type { TreeImage } from '../image/stack/tree-image.js';
 import { hexOf } from '../lib/bytes.js';
 import type { EntryType, LayerTree } from '../tree/layer-tree.js';
 

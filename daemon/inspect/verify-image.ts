@@ -6,8 +6,8 @@ import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { UNBOUNDED } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
-import type { Unwrapped } from '../image/format.js';
-import { sourceOfWords, type Beside } from '../image/image-source.js';
+import type { Unwrapped } from '../image/formats/format.js';
+import { sourceOfWords, type Beside } from '../image/plan/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import {
   isOfTrees,
@@ -18,10 +18,10 @@ import {
   virtualSizeOf,
   type OpenedLayer,
   type StackOptions,
-} from '../image/open-stack.js';
-import { planImage, type ImagePlan } from '../image/plan.js';
-import type { ReaderFactory } from '../image/reader-factory.js';
-import { showsWhiteouts, treeImage } from '../image/tree-image.js';
+} from '../image/stack/open-stack.js';
+import { planImage, type ImagePlan } from '../image/plan/plan.js';
+import type { ReaderFactory } from '../image/disks/reader-factory.js';
+import { showsWhiteouts, treeImage } from '../image/stack/tree-image.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';

@@ -1,9 +1,9 @@
 // The messages between the control plane and its reactors. Types only.
 
 import type { ErrorFacts } from '../errors.js';
-import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
+import type { ExportSpec, FailedExportSpec } from '../image/disks/export-spec.js';
 import type { RemoteLine } from '../registry/remote.js';
-import type { DiskSpec } from '../image/spec.js';
+import type { DiskSpec } from '../image/disks/spec.js';
 import type { SpinCounts } from '../native/poll.js';
 import type { ReplyForm } from '../nbd/session.js';
 import type { PostedDecoding } from '../pieces/decode-counts.js';

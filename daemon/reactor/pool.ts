@@ -2,7 +2,7 @@
 // them at the end.
 
 import type { OfferedConnection, OpenCounts } from './messages.js';
-import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
+import type { ExportSpec, FailedExportSpec } from '../image/disks/export-spec.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { inTime } from '../lib/in-time.js';
 import type { TlsSettings } from './tls-settings.js';

@@ -1,8 +1,8 @@
 // One reactor thread as the control plane sees it: its worker, the connections that it owns, and what is asked of it.
 
 import type { MessagePort, Worker } from 'node:worker_threads';
-import type { ExportSpec, FailedExportSpec } from '../image/export-spec.js';
-import { isRemote, sharesDecoded } from '../image/spec.js';
+import type { ExportSpec, FailedExportSpec } from '../image/disks/export-spec.js';
+import { isRemote, sharesDecoded } from '../image/disks/spec.js';
 import { descriptors } from '../native/descriptors.js';
 import type { SharedMembersData } from '../pieces/shared-members.js';
 import type { RemoteLine } from '../registry/remote.js';

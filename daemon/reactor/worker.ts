@@ -3,10 +3,10 @@
 
 import { parentPort } from 'node:worker_threads';
 import { FetchClient } from '../fetch/client.js';
-import { prepareReaders, ReaderFactory } from '../image/reader-factory.js';
-import { sourcesOf } from '../image/spec.js';
+import { prepareReaders, ReaderFactory } from '../image/disks/reader-factory.js';
+import { sourcesOf } from '../image/disks/spec.js';
 import { noImages } from '../registry/remote.js';
-import type { FailedExportSpec } from '../image/export-spec.js';
+import type { FailedExportSpec } from '../image/disks/export-spec.js';
 import type { Disk } from '../lib/disk.js';
 import { memory } from '../native/memory.js';
 import { spin, spinCounts } from '../native/poll.js';

@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { readStateFile, replaceStateFile } from '../devices/state-file.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { sourceOfWords, wordsOf, type ImageSource } from '../image/image-source.js';
+import { sourceOfWords, wordsOf, type ImageSource } from '../image/plan/image-source.js';
 import type { ExportSources } from '../image/table.js';
 import type { Logger } from '../log/logger.js';
 

@@ -5,7 +5,7 @@ import type { RegistrySettings } from '../config/registry-settings.js';
 import { OverlaybdError } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
 import type { FetchStatus } from '../fetch/status.js';
-import { digestsOf } from '../image/spec.js';
+import { digestsOf } from '../image/disks/spec.js';
 import type { ImageTable } from '../image/table.js';
 
 /** Exports that are named for one blob. */

@@ -4,7 +4,7 @@ import type { ExportList, ExportStatus } from '../control/api.js';
 import type { ExportRequest } from '../control/requests.js';
 import type { DeviceManager } from '../devices/manager.js';
 import { OverlaybdError } from '../errors.js';
-import { sourceOfWords } from '../image/image-source.js';
+import { sourceOfWords } from '../image/plan/image-source.js';
 import { Turns } from '../lib/turns.js';
 import type { Logger } from '../log/logger.js';
 import type { AddedExports } from './added-exports.js';

@@ -8,8 +8,8 @@ import type {
   RemoteStatus,
 } from '../control/api.js';
 import type { BlobStatus, FetchStatus } from '../fetch/status.js';
-import { digestsOf } from '../image/spec.js';
-import { describeBlobs } from '../image/image-source.js';
+import { digestsOf } from '../image/disks/spec.js';
+import { describeBlobs } from '../image/plan/image-source.js';
 import { counted } from '../lib/counted.js';
 import { retryDelayMs } from '../image/problem.js';
 import type { ImageTable } from '../image/table.js';

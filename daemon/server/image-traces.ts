@@ -9,9 +9,9 @@ import { MAX_TRACE_BYTES, MAX_TRACE_PREFETCH_BYTES } from '../fetch/limits.js';
 import { isPathList, parsePathList } from '../fetch/path-list.js';
 import { TraceFetcher } from '../fetch/trace-fetcher.js';
 import { isUpstreamTrace, parseUpstreamTrace } from '../fetch/upstream-trace.js';
-import type { OpenImage } from '../image/opener.js';
-import { cachedBlobsOf } from '../image/spec.js';
-import { chunksOfHints, chunksOfTrace } from '../image/trace-chunks.js';
+import type { OpenImage } from '../opener/opener.js';
+import { cachedBlobsOf } from '../image/disks/spec.js';
+import { chunksOfHints, chunksOfTrace } from '../image/chunks/trace-chunks.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 
@@ -88,7 +88,7 @@ async function replayList(
 ): Promise<string> {
   const signal = closed();
   const paths = parsePathList(bytes, name);
-  const { chunksOfPaths } = await import('../image/listed-files.js');
+  const { chunksOfPaths } = await import('../image/chunks/listed-files.js');
   const { entries, missing, damaged, damage } = await chunksOfPaths(paths, disk, {
     fetcher: new TraceFetcher(client, cachedBlobsOf(disk), signal),
     maxBytes: MAX_TRACE_PREFETCH_BYTES,

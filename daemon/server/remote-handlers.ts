@@ -3,7 +3,7 @@
 import type { ControlHandlers } from '../control/routes.js';
 import { FetchClient } from '../fetch/client.js';
 import type { FetchStatus } from '../fetch/status.js';
-import { sourceOfWords } from '../image/image-source.js';
+import { sourceOfWords } from '../image/plan/image-source.js';
 import type { Logger } from '../log/logger.js';
 import { cacheState, hostList, removeFromCache } from './cache-view.js';
 import type { Daemon } from './daemon.js';

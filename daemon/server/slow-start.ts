@@ -4,7 +4,7 @@ import type { DaemonStatus, ExportStatus } from '../control/api.js';
 import type { ControlHandlers } from '../control/routes.js';
 import type { StateFolder } from '../devices/state-folder.js';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { describeBlobs } from '../image/image-source.js';
+import { describeBlobs } from '../image/plan/image-source.js';
 import { OPEN_PATIENCE_MS, type ExportSources, type ImageTable } from '../image/table.js';
 import { monotonicMs } from '../lib/clock.js';
 import { counted } from '../lib/counted.js';

@@ -2,7 +2,7 @@
 // them, and when the reads have returned.
 
 import type { StuckFileStatus } from '../control/api.js';
-import { filesOf } from '../image/spec.js';
+import { filesOf } from '../image/disks/spec.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 import { files, type StuckFileJob } from '../native/file.js';

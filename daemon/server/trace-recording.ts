@@ -4,7 +4,7 @@ import type { TraceAnswer, TraceStatus } from '../control/api.js';
 import type { TraceRequest } from '../control/requests.js';
 import { OverlaybdError } from '../errors.js';
 import { formatTrace } from '../fetch/trace-file.js';
-import { cachedBlobsOf } from '../image/spec.js';
+import { cachedBlobsOf } from '../image/disks/spec.js';
 import type { Daemon } from './daemon.js';
 
 export class TraceRecording {

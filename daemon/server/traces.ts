@@ -9,7 +9,7 @@ import { formatTrace, isOwnTrace, parseTrace } from '../fetch/trace-file.js';
 import { MAX_TRACE_BYTES } from '../fetch/limits.js';
 import { isPathList } from '../fetch/path-list.js';
 import { isUpstreamTrace } from '../fetch/upstream-trace.js';
-import { cachedBlobsOf, isRemote } from '../image/spec.js';
+import { cachedBlobsOf, isRemote } from '../image/disks/spec.js';
 import { counted } from '../lib/counted.js';
 import type { Logger } from '../log/logger.js';
 import { replayUpstream, type TracedDisk } from './image-traces.js';

@@ -5,8 +5,8 @@ import type { Test } from 'tap';
 import { closeFile } from '../../daemon/blob/file-jobs.js';
 import { openFile } from '../../daemon/blob/open-file.js';
 import type { BlobSource } from '../../daemon/blob/source.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
-import type { SourceSpec } from '../../daemon/image/spec.js';
+import { ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
+import type { SourceSpec } from '../../daemon/image/disks/spec.js';
 import type { SourceUnderTest } from './blob-source-suite.js';
 
 export interface StoredFile {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { MAX_BUSY_LANES } from '../../daemon/image/host-lanes.js';
+import { MAX_BUSY_LANES } from '../../daemon/opener/host-lanes.js';
 import { askRaw, socketOf, waitForControl } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { detachByRecord } from '../support/detach-by-record.js';

@@ -99,12 +99,12 @@ await t.test('a file that was written to in place is not run', async (test) => {
   serve({ raw: image });
   const main = join(product, 'out/bundle/main.js');
   const daemon = await DaemonProcess.start(test, ['--config', config], { main });
-  for (const name of ['image/opener-thread.bundle', 'main.rest.bundle']) {
+  for (const name of ['opener/worker.bundle', 'main.rest.bundle']) {
     writeFileSync(join(product, 'out/bundle', name), 'not the program');
   }
   serve({ raw: image, large, layer });
   daemon.child.kill('SIGHUP');
-  await daemon.waitForLines(/opener-thread\.bundle: written to while the program runs/, 1, 60_000);
+  await daemon.waitForLines(/worker\.bundle: written to while the program runs/, 1, 60_000);
   await daemon.waitForLines(/main\.rest\.bundle: written to while the program runs/, 1, 60_000);
   const client = await RawNbdClient.open(daemon.unix, 'raw');
   test.same(await client.read(0, bytes.length), bytes, 'the daemon goes on');

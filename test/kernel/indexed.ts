@@ -2,7 +2,7 @@
 // they can say is less than other formats can, so each has a tree of its own. Of the fixtures, too, if they are there.
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import { BLOCK, writeDevices, type DeviceFile } from '../support/erofs-devices-writer.js';
 import { findLazyFixtures } from '../support/lazy-fixtures.js';
 import { randomBytes } from '../support/pattern.js';

@@ -35,7 +35,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'ext4/listed-ranges PATHS_AT_A_TIME': { survives: PACE },
   'ext4/metadata LEAST_PIECE': { survives: PACE },
   'ext4/metadata METADATA_BYTES_A_TURN': { survives: PACE },
-  'image/device-files MAX_FOLDER_FILES': { survives: takes('10,000 files in a folder') },
+  'image/stack/device-files MAX_FOLDER_FILES': { survives: takes('10,000 files in a folder') },
   'tarfs/open MAX_INDEX_BYTES': { survives: takes('512 MiB') },
   'estargz/gzip-toc MAX_TOC_BYTES': { survives: takes('150 MiB') },
   'estargz/open MAX_TOC_BYTES': { survives: takes('150 MiB') },

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
 import { readFully, type BlobSource } from '../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';

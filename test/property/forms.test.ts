@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import tap, { test } from 'tap';
 import { writeErofs } from '../../daemon/erofs/write.js';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import type { EntryDraft } from '../../daemon/tree/builder.js';
 import { mergeLayers } from '../../daemon/tree/merge.js';
 import { arbitraryLayers } from '../support/arbitrary-trees.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import tap, { test } from 'tap';
 import { readFully } from '../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { PiecesSource } from '../../daemon/pieces/pieces-source.js';
 import { openZtoc } from '../../daemon/soci/open.js';

@@ -1,6 +1,6 @@
 // The fixtures of images of layers of files that have an expected tree: how each is opened, and its tree.
 import { join } from 'node:path';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import type { TreeLine } from './erofs/tree-lines.js';
 import { expectedTree } from './lazy-fixtures.js';
 

@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { OverlaybdError } from '../../daemon/errors.js';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import { paxRecord, writeArchive } from './archive-writer.js';
 import { encodeBlock } from './encode-block.js';
 import { readRange, withDevice, type OpenDevice } from './in-process.js';

@@ -1,7 +1,7 @@
 // EROFS images with a further device, for test/property and test/fuzz: the image is damaged, and the device is what it is.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import { BLOCK, writeDevices } from './erofs-devices-writer.js';
 import { randomBytes } from './pattern.js';
 

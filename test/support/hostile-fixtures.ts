@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import { mustBeHandled, mutate, mutations } from './hostile-blobs.js';
 import { findLazyFixtures } from './lazy-fixtures.js';
 

@@ -1,7 +1,7 @@
 // Composefs images with a store of objects, for test/property and test/fuzz: the image is damaged, and the store is what it is.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import {
   fsVerity,
   objectNameOf,

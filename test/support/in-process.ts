@@ -1,12 +1,12 @@
 // Opens images with the daemon's own opener in this process, and reads their disks; no NBD.
 import { createHash } from 'node:crypto';
 import type { Disk } from '../../daemon/lib/disk.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
-import { BlobPool } from '../../daemon/image/blob-pool.js';
-import { sourceOfWords, type Beside } from '../../daemon/image/image-source.js';
-import { Opener, type OpenImage } from '../../daemon/image/opener.js';
+import { BlobPool } from '../../daemon/image/plan/blob-pool.js';
+import { sourceOfWords, type Beside } from '../../daemon/image/plan/image-source.js';
+import { Opener, type OpenImage } from '../../daemon/opener/opener.js';
 
 export interface OpenDevice {
   readonly image: OpenImage;

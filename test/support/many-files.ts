@@ -1,6 +1,6 @@
 // Layers of many small files, in every format of layers of files: what they cost is their names and entries.
 import { gzipSync } from 'node:zlib';
-import type { Beside } from '../../daemon/image/image-source.js';
+import type { Beside } from '../../daemon/image/plan/image-source.js';
 import { objectNameOf, objectXattrs, writeComposefs, type ImageFile } from './composefs-writer.js';
 import { writeDevices } from './erofs-devices-writer.js';
 import { writeEstargz, type WriteOptions } from './estargz-writer.js';

@@ -3,11 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { fileRef } from '../../daemon/blob/blob-ref.js';
-import { BlobPool } from '../../daemon/image/blob-pool.js';
-import type { OpenedLayer } from '../../daemon/image/open-stack.js';
-import { ReaderFactory } from '../../daemon/image/reader-factory.js';
+import { BlobPool } from '../../daemon/image/plan/blob-pool.js';
+import type { OpenedLayer } from '../../daemon/image/stack/open-stack.js';
+import { ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
 import { throwProblem } from '../../daemon/errors.js';
-import { openContent } from '../../daemon/image/formats.js';
+import { openContent } from '../../daemon/image/formats/formats.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { writeUstar, type TarFile } from './ustar.js';
 

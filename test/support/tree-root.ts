@@ -2,7 +2,7 @@
 import type { Test } from 'tap';
 import { treeRoot } from '../../daemon/files/tree-files.js';
 import type { ImageFile } from '../../daemon/files/image-file.js';
-import { contentSources, treesOf } from '../../daemon/image/tree-image.js';
+import { contentSources, treesOf } from '../../daemon/image/stack/tree-image.js';
 import { mergeLayers } from '../../daemon/tree/merge.js';
 import { layersOf } from './tree-layers.js';
 import type { TarFile } from './ustar.js';

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
-import type { Beside } from '../../image/image-source.js';
+import type { Beside } from '../../image/plan/image-source.js';
 import { isSha256 } from '../../lib/sha256.js';
 import { badArgument } from './values.js';
 

@@ -6,7 +6,7 @@ import {
   isPartitionNumber,
   type DaemonConfig,
 } from '../../config/daemon-config.js';
-import { sourceOfWords, type ImageSource } from '../../image/image-source.js';
+import { sourceOfWords, type ImageSource } from '../../image/plan/image-source.js';
 import { besideOf, besideOptions, besideWords, type BesideArguments } from './beside.js';
 import { namedIn } from './config-file.js';
 import { badArgument, imageWords } from './values.js';

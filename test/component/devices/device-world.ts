@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { Sysfs } from '../../../daemon/kernel/sysfs.js';
 import { DeviceManager } from '../../../daemon/devices/manager.js';
 import { DeviceRecords, type DeviceRecord } from '../../../daemon/devices/record.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import { ImageTable } from '../../../daemon/image/table.js';
 import { parseReference, type LayoutReference } from '../../../daemon/registry/reference.js';
 import { NO_REMOTE, type Remote, type RemoteImages } from '../../../daemon/registry/remote.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { withDevice } from '../../support/in-process.js';
 import { MANY_FILES, type MakeFiles } from '../../support/many-files.js';
-import type { Beside } from '../../../daemon/image/image-source.js';
+import type { Beside } from '../../../daemon/image/plan/image-source.js';
 
 const COUNT = 800;
 const PER_FILE = (15 << 20) / 100_000;

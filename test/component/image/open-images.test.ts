@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { fileRef, type BlobRef } from '../../../daemon/blob/blob-ref.js';
-import { HostLanes } from '../../../daemon/image/host-lanes.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { HostLanes } from '../../../daemon/opener/host-lanes.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import { OpenImages } from '../../../daemon/image/open-images.js';
 import { writeUstar } from '../../support/ustar.js';
 

@@ -7,7 +7,7 @@ import { test, type Test } from 'tap';
 import { listenerSpec } from '../../../daemon/config/listener.js';
 import { ControlClient } from '../../../daemon/control/client.js';
 import { StateFolder } from '../../../daemon/devices/state-folder.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import type { DeferredLogger } from '../../../daemon/log/deferred-logger.js';
 import { Daemon } from '../../../daemon/server/daemon.js';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceRecords } from '../../../daemon/devices/record.js';
-import { NOTHING_BESIDE } from '../../../daemon/image/image-source.js';
+import { NOTHING_BESIDE } from '../../../daemon/image/plan/image-source.js';
 import type { TreeLine } from '../../support/erofs/tree-lines.js';
 import { withoutLinks, type FixtureImage } from '../../support/fixture-images.js';
 import { asMounted, folderTrees } from '../../support/folder-tree.js';

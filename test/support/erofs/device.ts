@@ -1,6 +1,6 @@
 // A written file system as a device that tests read: through the merged disk, as a reactor does.
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
-import { LsmtDisk } from '../../../daemon/image/lsmt-disk.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
+import { LsmtDisk } from '../../../daemon/image/disks/lsmt-disk.js';
 import { indexOf } from '../../../daemon/erofs/device-index.js';
 import type { WrittenErofs } from '../../../daemon/erofs/write.js';
 import { LsmtIndex } from '../../../daemon/lsmt/merged-index.js';

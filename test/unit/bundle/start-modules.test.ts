@@ -46,7 +46,7 @@ function ofRooms(loaded: Iterable<string>): string[] {
 
 await test('a reactor', (t) => {
   const loaded = loadedWith(['reactor/worker.js']);
-  t.ok(loaded.has('image/lsmt-disk.js'));
+  t.ok(loaded.has('image/disks/lsmt-disk.js'));
   t.same(ofRooms(loaded), ['registry/remote.js']);
   t.end();
 });

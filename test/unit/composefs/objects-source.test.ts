@@ -16,7 +16,7 @@ import { ObjectsSource, type ObjectsSpec } from '../../../daemon/composefs/objec
 import { OpenObjects } from '../../../daemon/composefs/open-objects.js';
 import { openComposefs } from '../../../daemon/composefs/open.js';
 import type { BlobSource } from '../../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
 import { CopyMender } from '../../../daemon/image/copy-mender.js';
 import type { HeldImage } from '../../../daemon/image/open-images.js';
-import type { DiskSpec, SourceSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec, SourceSpec } from '../../../daemon/image/disks/spec.js';
 
 const PATH = '/cache/v1/layers/aa.layer.plain';
 const of = (name: string, fd: number): SourceSpec => ({ kind: 'file', name, fd, base: 0, size: 9 });

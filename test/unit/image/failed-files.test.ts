@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import type { MemorySpec } from '../../../daemon/blob/memory-source.js';
 import { FailedFiles, MAX_WAITING } from '../../../daemon/image/failed-files.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import { OpenImages } from '../../../daemon/image/open-images.js';
-import type { DiskSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec } from '../../../daemon/image/disks/spec.js';
 import { writeUstar } from '../../support/ustar.js';
 
 type LsmtSpec = Extract<DiskSpec, { kind: 'lsmt' }>;

@@ -1,6 +1,10 @@
 // Opening many images at the same time: their order, and which of them are waited for.
 import { test } from 'tap';
-import { sourceOfWords, wordsOf, type ImageSource } from '../../../daemon/image/image-source.js';
+import {
+  sourceOfWords,
+  wordsOf,
+  type ImageSource,
+} from '../../../daemon/image/plan/image-source.js';
 import { OpenAttempts, settledIn } from '../../../daemon/image/open-attempts.js';
 import type { HeldImage } from '../../../daemon/image/open-images.js';
 import { deferred } from '../nbd/fake-export.js';

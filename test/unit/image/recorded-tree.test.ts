@@ -5,14 +5,14 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import type { MemorySpec } from '../../../daemon/blob/memory-source.js';
 import { OpenImages } from '../../../daemon/image/open-images.js';
-import type { OpenImage } from '../../../daemon/image/opener.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import type { OpenImage } from '../../../daemon/opener/opener.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import {
   recordTree,
   replayedDisk,
   type RecordedTree,
 } from '../../../daemon/image/recorded-tree.js';
-import type { DiskSpec, SourceSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec, SourceSpec } from '../../../daemon/image/disks/spec.js';
 import { PieceTableBuilder } from '../../../daemon/pieces/piece-table.js';
 import { randomBytes } from '../../support/pattern.js';
 import { writeUstar, type TarFile } from '../../support/ustar.js';

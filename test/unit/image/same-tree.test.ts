@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { OpenImages } from '../../../daemon/image/open-images.js';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import { recordTree } from '../../../daemon/image/recorded-tree.js';
 import { treeDifference, type MadeTree } from '../../../daemon/image/same-tree.js';
 import { writeUstar, type TarFile } from '../../support/ustar.js';

@@ -3,7 +3,7 @@ import { test, type Test } from 'tap';
 import { gzipSync } from 'node:zlib';
 import { indexGzip, spanSizeOf } from '../../../daemon/inflate/index-gzip.js';
 import { MAX_TRAILING_ZEROS } from '../../../daemon/inflate/limits.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';

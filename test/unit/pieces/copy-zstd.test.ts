@@ -3,7 +3,7 @@ import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
 import { createZstdStream } from '../../../daemon/codec/decoder.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { copyZstd } from '../../../daemon/pieces/copy-zstd.js';
 import type { PieceTable } from '../../../daemon/pieces/piece-table.js';

@@ -2,7 +2,7 @@
 import { compress } from 'zstd-napi';
 import { test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { indexZstd, LongFrame } from '../../../daemon/pieces/index-zstd.js';
 import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';

@@ -1,7 +1,7 @@
 // A source of pieces: digests, one decoding for all readers, bytes that are fetched again. The contract suite has the rest.
 import { test } from 'tap';
 import type { BlobSource } from '../../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { MAX_WAITS, readLoaded } from '../../../daemon/lib/loaded.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import {

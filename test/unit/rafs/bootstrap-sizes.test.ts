@@ -1,8 +1,8 @@
 // Bootstraps of RAFS with many inodes, and what is too much.
 import { test } from 'tap';
 import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootstrap.js';
-import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/opener/effort.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
 import { largeBootstrap } from '../../support/large-rafs.js';

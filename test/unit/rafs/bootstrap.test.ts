@@ -1,7 +1,7 @@
 // Bootstraps by our own writer: what is in them, and one changed field at a time.
 import { test } from 'tap';
 import { readBootstrap, type OpenedBootstrap } from '../../../daemon/rafs/bootstrap.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { Decoders } from '../../../daemon/rafs/decode-part.js';
 import { MAX_PREFETCH_RANGES } from '../../../daemon/rafs/limits.js';

@@ -1,6 +1,6 @@
 // What a blob says about chunks that share what they are stored in: one changed field at a time, in a small tar.gz and a batch.
 import { test } from 'tap';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { readBootstrap } from '../../../daemon/rafs/bootstrap.js';
 import { MAX_INFO_BYTES } from '../../../daemon/rafs/limits.js';

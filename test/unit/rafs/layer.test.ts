@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
-import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/opener/effort.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { bootstrapOf, hasBootstrap } from '../../../daemon/rafs/layer.js';
 import { MemorySource } from '../../support/memory-source.js';

@@ -1,6 +1,6 @@
 // The prefetch table: files, and folders with what is in them, in the order of the table.
 import { test } from 'tap';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { packTable } from '../../../daemon/pieces/packed-table.js';
 import { PieceTableBuilder } from '../../../daemon/pieces/piece-table.js';

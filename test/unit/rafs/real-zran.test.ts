@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { BlobChunks } from '../../../daemon/rafs/chunk-table.js';
 import { readCompressionInfo } from '../../../daemon/rafs/compression-info.js';

@@ -1,8 +1,8 @@
 // Tables at the end of data blobs, put together here.
 import { createHash } from 'node:crypto';
 import { test } from 'tap';
-import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/opener/effort.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { hasRafsToc } from '../../../daemon/rafs/signs.js';
 import { readPart, readToc } from '../../../daemon/rafs/toc.js';

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
-import { sourceOfWords } from '../../../daemon/image/image-source.js';
+import { sourceOfWords } from '../../../daemon/image/plan/image-source.js';
 import { AddedExports } from '../../../daemon/server/added-exports.js';
 
 const source = (path: string) => sourceOfWords([path]);

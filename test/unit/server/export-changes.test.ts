@@ -5,7 +5,7 @@ import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-setti
 import type { ExportStatus } from '../../../daemon/control/api.js';
 import type { DeviceManager } from '../../../daemon/devices/manager.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { sourceOfWords, type ImageSource } from '../../../daemon/image/image-source.js';
+import { sourceOfWords, type ImageSource } from '../../../daemon/image/plan/image-source.js';
 import { Turns } from '../../../daemon/lib/turns.js';
 import { AddedExports } from '../../../daemon/server/added-exports.js';
 import type { Daemon, ServedOptions } from '../../../daemon/server/daemon.js';

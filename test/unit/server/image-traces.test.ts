@@ -6,7 +6,7 @@ import type { BlobRef } from '../../../daemon/blob/blob-ref.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { FetchClient } from '../../../daemon/fetch/client.js';
 import { MAX_TRACE_BYTES, MAX_TRACE_PREFETCH_BYTES } from '../../../daemon/fetch/limits.js';
-import type { DiskSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec } from '../../../daemon/image/disks/spec.js';
 import { replayImage } from '../../../daemon/server/image-traces.js';
 import { writeUpstreamTrace } from '../../support/upstream-trace.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { ControlClient } from '../../../daemon/control/client.js';
 import type { StateFolder } from '../../../daemon/devices/state-folder.js';
-import { sourceOfWords, type ImageSource } from '../../../daemon/image/image-source.js';
+import { sourceOfWords, type ImageSource } from '../../../daemon/image/plan/image-source.js';
 import { OPEN_PATIENCE_MS } from '../../../daemon/image/table.js';
 import type { OpeningProgress } from '../../../daemon/lib/opening-progress.js';
 import { SdNotify } from '../../../daemon/server/sd-notify.js';

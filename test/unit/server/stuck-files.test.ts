@@ -1,6 +1,6 @@
 // Reports of files whose reads do not return: once at the beginning, once at the end, and in the status.
 import t from 'tap';
-import type { DiskSpec } from '../../../daemon/image/spec.js';
+import type { DiskSpec } from '../../../daemon/image/disks/spec.js';
 import type { StuckFileJob } from '../../../daemon/native/file.js';
 import type { HeldImage } from '../../../daemon/image/open-images.js';
 import { StuckFiles } from '../../../daemon/server/stuck-files.js';

@@ -5,7 +5,7 @@ import { test } from 'tap';
 import type { FetchClient } from '../../../daemon/fetch/client.js';
 import { MAX_TRACE_BYTES } from '../../../daemon/fetch/limits.js';
 import { formatTrace, type TraceEntry } from '../../../daemon/fetch/trace-file.js';
-import type { SourceSpec } from '../../../daemon/image/spec.js';
+import type { SourceSpec } from '../../../daemon/image/disks/spec.js';
 import type { TracedDisk } from '../../../daemon/server/image-traces.js';
 import { Traces } from '../../../daemon/server/traces.js';
 

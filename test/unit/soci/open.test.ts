@@ -1,7 +1,7 @@
 // Layers with ztocs that a writer of our own has made: in gzip with one member or several, and plain.
 import { test, type Test } from 'tap';
 import { readFully } from '../../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { PiecesSource } from '../../../daemon/pieces/pieces-source.js';
 import { openZtoc, type OpenedZtoc } from '../../../daemon/soci/open.js';

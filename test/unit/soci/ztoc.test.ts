@@ -1,6 +1,6 @@
 // The parts of a ztoc, and what is wrong with them.
 import { test } from 'tap';
-import { ImageEffort, TooLargeHere } from '../../../daemon/image/effort.js';
+import { ImageEffort, TooLargeHere } from '../../../daemon/opener/effort.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { parseZtoc } from '../../../daemon/soci/ztoc.js';
 import { writeFlat } from '../../support/flat-writer.js';

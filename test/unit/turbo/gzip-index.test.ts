@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import { SliceSource } from '../../../daemon/blob/slice-source.js';
 import { readFully, type BlobSource } from '../../../daemon/blob/source.js';
-import { loadAround, ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { loadAround, ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import { MIN_KEPT_MEMBERS } from '../../../daemon/pieces/limits.js';

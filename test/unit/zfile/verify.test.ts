@@ -8,7 +8,7 @@ import { FileSource } from '../../../daemon/blob/file-source.js';
 import { createDecoder } from '../../../daemon/codec/decoder.js';
 import { encodeBlock } from '../../support/encode-block.js';
 import { OverlaybdError, throwProblem, type FormatProblem } from '../../../daemon/errors.js';
-import { ReaderFactory } from '../../../daemon/image/reader-factory.js';
+import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { JumpTable } from '../../../daemon/zfile/jump-table.js';
 import { ZfileVerifier } from '../../../daemon/zfile/verify.js';
 import { textBytes } from '../../support/pattern.js';

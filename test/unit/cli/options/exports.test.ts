@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import { exportsOf, type ExportArguments } from '../../../../daemon/cli/options/exports.js';
 import type { DaemonConfig } from '../../../../daemon/config/daemon-config.js';
-import { wordsOf } from '../../../../daemon/image/image-source.js';
+import { wordsOf } from '../../../../daemon/image/plan/image-source.js';
 
 const get = (args: ExportArguments, config: DaemonConfig = {}) =>
   [...exportsOf(args, config)].map(([name, { blobs, partition }]) => {

@@ -2,7 +2,7 @@
 import { test } from 'tap';
 import { ErofsImage } from '../../../../daemon/erofs/reader/image.js';
 import { OverlaybdError } from '../../../../daemon/errors.js';
-import { ImageEffort, TooLargeHere } from '../../../../daemon/image/effort.js';
+import { ImageEffort, TooLargeHere } from '../../../../daemon/opener/effort.js';
 import { UNBOUNDED, type Effort } from '../../../../daemon/lib/effort.js';
 import { writeComposefs, type ImageFile } from '../../../support/composefs-writer.js';
 import { MemorySource } from '../../../support/memory-source.js';

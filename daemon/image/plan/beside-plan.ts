@@ -1,0 +1,141 @@
+// What the command line names beside layers, as a part of the plan of an image.
+
+import {
+  absoluteRef,
+  describeRef,
+  fileRef,
+  keyOfRef,
+  registryRefOf,
+  type BlobRef,
+} from '../../blob/blob-ref.js';
+import { OverlaybdError } from '../../errors.js';
+import { counted } from '../../lib/counted.js';
+import type { DataBlobs, GivenIndex, ZtocRef } from '../../registry/manifest-source.js';
+import { MAX_ZTOC_BYTES } from '../../soci/limits.js';
+import type { Beside } from './image-source.js';
+import type { TocDigests } from '../../registry/toc-annotations.js';
+
+/** The parts of a plan: see ImagePlan. */
+export interface PlannedBeside {
+  readonly tocs: ReadonlyMap<string, TocDigests> | null;
+  readonly tocBlob: BlobRef | null;
+  readonly ztocs?: ReadonlyMap<string, ZtocRef>;
+  readonly objects?: string;
+  readonly dataBlobs?: DataBlobs;
+}
+
+/** What a choice changes of a plan. */
+interface ChosenPlan {
+  readonly name: string;
+  readonly lowers: readonly BlobRef[];
+  readonly upper: unknown;
+  readonly trace: unknown;
+  readonly mayBeRaw: boolean;
+}
+
+/**
+ * @param named what the image was given as
+ * @throws OverlaybdError BAD_ARGUMENT if nothing may lie beside that
+ */
+export function checkBeside(
+  { tocBlob, tocDigest, ztocs, objects, blobs, sociIndex }: Beside,
+  named: readonly BlobRef[],
+  isOfLayers: boolean,
+): void {
+  const name = describeRef(named[0] as BlobRef);
+  const isForOne =
+    tocBlob !== null || tocDigest !== null || objects !== undefined || blobs !== undefined;
+  if (isForOne && !(isOfLayers && named.length === 1)) {
+    const message = `${name}: --toc-blob, --toc-digest, --objects and --blobs work only for a single layer that is given as a file`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  }
+  if (sociIndex !== undefined && named[0]?.kind !== 'image') {
+    const message = `${name}: --soci-index is for images of registries and layouts; --ztoc names the ztocs of layers`;
+    throw new OverlaybdError('BAD_ARGUMENT', message);
+  }
+  if (ztocs.length === 0 || (isOfLayers && ztocs.length === named.length)) return;
+  const message = isOfLayers
+    ? `${name}: ${counted(named.length, 'layer')} and ${counted(ztocs.length, 'ztoc')}: --ztoc is given once for each layer, bottom first; "none" for one without`
+    : `${name}: --ztoc is for layers that are given as files`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+/**
+ * @param lowers bottom first
+ * @throws OverlaybdError BAD_ARGUMENT if one layer has two ztocs
+ */
+export function planBeside(
+  lowers: readonly BlobRef[],
+  { tocBlob = null, tocDigest = null, ztocs = [], objects, blobs }: Partial<Beside>,
+): PlannedBeside {
+  const hasZtocs = ztocs.some((path) => path !== null);
+  return {
+    tocs:
+      tocDigest === null || hasZtocs
+        ? null
+        : new Map(lowers.map((ref) => [keyOfRef(ref), { json: tocDigest, manifest: tocDigest }])),
+    tocBlob: tocBlob === null ? null : absoluteRef(fileRef(tocBlob)),
+    ...(objects !== undefined && { objects }),
+    ...(blobs !== undefined && { dataBlobs: { folder: blobs, refs: new Map(), bootstrap: null } }),
+    ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
+  };
+}
+
+/**
+ * The plan of one layer alone, if the command line chooses one.
+ * @throws OverlaybdError BAD_ARGUMENT if the image has no such layer
+ */
+export function withChoices<Plan extends ChosenPlan>(
+  plan: Plan,
+  { layer, insecureToc }: Partial<Beside> = {},
+): Plan {
+  const chosen = insecureToc ? { ...plan, insecureToc } : plan;
+  if (layer === undefined) return chosen;
+  const ref = plan.lowers[layer];
+  if (ref) {
+    const name = `${plan.name} (layer ${layer})`;
+    return { ...chosen, name, lowers: [ref], upper: null, trace: null, mayBeRaw: false, layer };
+  }
+  const message = `${plan.name}: --layer ${layer}: it has ${counted(plan.lowers.length, 'layer')}, and the bottom one is 0`;
+  throw new OverlaybdError('BAD_ARGUMENT', message);
+}
+
+function ztocsOf(
+  lowers: readonly BlobRef[],
+  paths: readonly (string | null)[],
+  digest: string | null,
+): Map<string, ZtocRef> {
+  const byLayer = new Map<string, string | null>();
+  for (const [i, path] of paths.entries()) {
+    const layer = lowers[i] as BlobRef;
+    const key = keyOfRef(layer);
+    const known = byLayer.get(key);
+    if (known !== undefined && known !== path) {
+      const message = `${describeRef(layer)}: this layer is given twice, with different ztocs`;
+      throw new OverlaybdError('BAD_ARGUMENT', message);
+    }
+    byLayer.set(key, path);
+  }
+  const ztocs = new Map<string, ZtocRef>();
+  for (const [key, path] of byLayer) {
+    if (path !== null) ztocs.set(key, { ref: absoluteRef(fileRef(path)), digest });
+  }
+  return ztocs;
+}
+
+/** The SOCI index that is named for an image. @throws OverlaybdError as {@link givenIndex} does */
+export async function indexOf({ sociIndex }: Partial<Beside> = {}): Promise<GivenIndex | null> {
+  if (sociIndex === undefined) return null;
+  const { givenIndex } = await import('./given-index.js');
+  return givenIndex(sociIndex);
+}
+
+/** Their sizes are claims of an index. @throws OverlaybdError LIMIT */
+export function checkZtocs(ztocs: ReadonlyMap<string, ZtocRef> | undefined, name: string): void {
+  for (const { ref } of ztocs?.values() ?? []) {
+    const size = registryRefOf(ref)?.size ?? 0;
+    if (size <= MAX_ZTOC_BYTES) continue;
+    const message = `${name}: a ztoc of ${size} bytes, at most ${MAX_ZTOC_BYTES}`;
+    throw new OverlaybdError('LIMIT', message);
+  }
+}

@@ -1,0 +1,92 @@
+// Finds the file of a further device of an EROFS image, from what --blobs names.
+
+import { opendir, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { OverlaybdError, messageOf } from '../../errors.js';
+import { hasSizeOf, type NeededDevice } from '../../erofs/devices/open.js';
+import { MAX_FOLDER_FILES } from '../../erofs/devices/limits.js';
+import { quoted } from '../../lib/printable.js';
+
+/**
+ * @param path a folder; or the device itself, if the image has one
+ * @param image the path of the image, which is not its own device; null: it is not a file
+ * @returns null if it is not there
+ * @throws OverlaybdError BAD_ARGUMENT, UNSUPPORTED, LIMIT, IO
+ */
+export async function deviceFile(
+  path: string,
+  device: NeededDevice,
+  image: string | null,
+): Promise<string | null> {
+  const { tag, number, count } = device;
+  const found = await tried(path, () => stat(path));
+  if (!found) return null;
+  if (!found.isDirectory()) {
+    if (count === 1) return path;
+    const text = `${path}: one file, and the image has ${count} further devices: name a folder that has them with --blobs`;
+    throw new OverlaybdError('BAD_ARGUMENT', text);
+  }
+  const name = tag === '' ? `${number}` : nameOfTag(device);
+  const named = resolve(path, name);
+  if (await tried(named, () => stat(named))) return named;
+  return tag === '' ? onlyOfSize(path, device, image) : null;
+}
+
+/** How messages name a device: "device 1 of 2, "layer.tar"". */
+export function describeDevice({ number, count, tag, bytes }: NeededDevice): string {
+  const text = tag === '' ? 'without a tag' : quoted(utf8(tag));
+  return `device ${number} of ${count}, ${text}, ${bytes} bytes`;
+}
+
+/** What people have to do about a device that is not found. */
+export function deviceAdvice({ tag, number, count }: NeededDevice): string {
+  const name = quoted(tag === '' ? `${number}` : utf8(tag));
+  const itself = count === 1 ? 'its file, or ' : '';
+  return `name ${itself}the folder that has it as ${name} with --blobs`;
+}
+
+function utf8(text: string): string {
+  return Buffer.from(text, 'latin1').toString('utf8');
+}
+
+/** A tag comes from the image, and must not lead out of the folder. */
+function nameOfTag({ tag, number }: NeededDevice): string {
+  const name = utf8(tag);
+  if (name !== '.' && name !== '..' && !name.includes('/')) return name;
+  const text = `the tag of device ${number} is ${quoted(name)}: not the name of a file in the folder of --blobs`;
+  throw new OverlaybdError('UNSUPPORTED', text);
+}
+
+/** mkfs.erofs writes no tags. */
+async function onlyOfSize(
+  folder: string,
+  device: NeededDevice,
+  image: string | null,
+): Promise<string | null> {
+  const fitting: string[] = [];
+  let count = 0;
+  const entries = await tried(folder, () => opendir(folder));
+  for await (const { name } of entries ?? []) {
+    if (++count > MAX_FOLDER_FILES) {
+      const text = `${folder}: more than ${MAX_FOLDER_FILES} files: ${deviceAdvice(device)}`;
+      throw new OverlaybdError('LIMIT', text);
+    }
+    const path = resolve(folder, name);
+    const found = await tried(path, () => stat(path));
+    if (found?.isFile() && path !== image && hasSizeOf(found.size, device)) fitting.push(path);
+  }
+  if (fitting.length <= 1) return fitting[0] ?? null;
+  const text = `${folder}: ${fitting.length} files have the size of ${describeDevice(device)}: ${deviceAdvice(device)}`;
+  throw new OverlaybdError('BAD_ARGUMENT', text);
+}
+
+/** @returns null if there is no such file @throws OverlaybdError IO */
+async function tried<T>(path: string, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw new OverlaybdError('IO', `${path}: ${messageOf(cause)}`, { cause });
+  }
+}

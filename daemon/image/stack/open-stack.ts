@@ -1,0 +1,267 @@
+// Opens the layers of an image: the one opener for serve, attach, inspect and verify. Keeps wrappers and
+// headers, which `serve` does not need.
+
+import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
+import type { BlobSource } from '../../blob/source.js';
+import { OverlaybdError } from '../../errors.js';
+import { PARALLEL_FILES } from '../../lib/effort.js';
+import { settleEach } from '../../lib/gate.js';
+import { LSMT_FLAG } from '../../lsmt/format.js';
+import type { LsmtLayer } from '../../lsmt/layer.js';
+import { openAppendUpper, openSparse, readUpperDataHeader } from '../../lsmt/open-upper.js';
+import { checkStackEntries } from '../../lsmt/read-stack.js';
+import type { ZtocRef } from '../../registry/manifest-source.js';
+import type { PrefetchSource } from '../../soci/prefetch.js';
+import type { LayerTree } from '../../tree/layer-tree.js';
+import type { PooledBlob } from '../plan/blob-pool.js';
+import type { ContentRules, LayerContent, OpenTools, Unwrapped } from '../formats/format.js';
+import { openContent } from '../formats/formats.js';
+import type { ContentSource, FoundSources, SourceOptions } from './content-sources.js';
+import type { ImageBlobs } from '../plan/image-blobs.js';
+import type { ImagePlan } from '../plan/plan.js';
+import { loadAround } from '../disks/reader-factory.js';
+import { cachedOf } from '../disks/spec.js';
+import type { OpenedTarget, TargetRefs } from '../plan/target.js';
+
+export interface OpenedLayer {
+  readonly ref: BlobRef;
+  /** The index file of an append-only upper. */
+  readonly indexRef: BlobRef | null;
+  readonly role: 'lower' | 'upper';
+  /** The blob or data file, then an index file, or a target and its index. */
+  readonly blobs: readonly [PooledBlob, ...PooledBlob[]];
+  /** What is inside the wrappers; of an upper its data file. */
+  readonly inner: Unwrapped;
+  readonly content: LayerContent;
+  /** Of a turboOCI layer: what its index maps ranges of, beside the layer's own bytes. */
+  readonly target: OpenedTarget | null;
+  /** Where the contents of a tree are, by the number of the content source; null: the blob is missing. */
+  readonly sources: readonly (ContentSource | null)[];
+  /** What its blobs with contents add to the UUID of the file system. */
+  readonly seeds: readonly string[];
+  /** What says which blobs with contents are not there; of an image that is served all are. */
+  readonly missing: OverlaybdError | null;
+}
+
+export interface StackOptions extends OpenTools {
+  readonly files: ImageBlobs;
+  /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
+  readonly mayBeUpper: boolean;
+}
+
+/**
+ * Opens all layers of an image.
+ * @returns bottom first, the upper last; a blob that is there twice has the same content in both places
+ * @throws OverlaybdError for the lowest layer that cannot be opened, and what the options throw
+ */
+export async function openStack(plan: ImagePlan, options: StackOptions): Promise<OpenedLayer[]> {
+  const { lowers, upper, name } = plan;
+  await unwrapAll(lowers, options);
+  const contents = new Map<string, LayerContent>();
+  await openWhole(plan, options, contents);
+  const layers: OpenedLayer[] = [];
+  for (const ref of lowers) {
+    layers.push(await openLower(ref, plan, options, contents));
+    // Before the next one is opened: there may be as many entries as there may be layers.
+    checkStackEntries(lsmtLayersOf(layers), name);
+    await checkTrees(layers, name);
+  }
+  if (upper) layers.push(await openUpper(upper, options));
+  return layers;
+}
+
+/** Layers that may have to be read as a whole, which takes long. @param contents gets their contents */
+async function openWhole(
+  plan: ImagePlan,
+  options: StackOptions,
+  contents: Map<string, LayerContent>,
+): Promise<void> {
+  const { lowers, digests, tocs, ztocs } = plan;
+  if (!digests) return;
+  const { openInParallel } = await import('./parallel-layers.js');
+  const sizes = new Map<string, number>();
+  for (const ref of lowers) {
+    const key = keyOfRef(ref);
+    if (!digests.has(key) || tocs?.has(key) || ztocs?.has(key)) continue;
+    sizes.set(key, (await options.files.open(ref)).size);
+  }
+  await openInParallel(lowers, sizes, options.effort, (ref, effort) =>
+    openLower(ref, plan, { ...options, effort }, contents),
+  );
+}
+
+/** Whether an image is made of files: then all of its layers must be. */
+export function isOfTrees(layers: readonly OpenedLayer[]): boolean {
+  return layers.some(({ content }) => content.kind === 'tree');
+}
+
+/** The LSMT layers among them, bottom first. */
+export function lsmtLayersOf(layers: readonly OpenedLayer[]): LsmtLayer[] {
+  return layers.flatMap(({ content }) => (content.kind === 'lsmt' ? [content.layer] : []));
+}
+
+/** The targets of the turboOCI layers among them, bottom first: numbers of the index follow those of the layers. */
+export function targetsOf(layers: readonly OpenedLayer[]): OpenedTarget[] {
+  return layers.flatMap(({ target }) => target ?? []);
+}
+
+/** The trees of the layers of files among them, bottom first. */
+function treesOf(layers: readonly OpenedLayer[]): LayerTree[] {
+  return layers.flatMap(({ content }) => (content.kind === 'tree' ? [content.tree] : []));
+}
+
+/** @throws OverlaybdError LIMIT */
+async function checkTrees(layers: readonly OpenedLayer[], name: string): Promise<void> {
+  const trees = treesOf(layers);
+  if (trees.length === 0) return;
+  const { checkLayers } = await import('../../tree/merge.js');
+  checkLayers(trees, name);
+}
+
+/**
+ * Opens one layer that is not an upper.
+ * @param contents of blobs that are open already, by key and by what their tables of contents must be; this one's is added
+ * @throws OverlaybdError if it cannot be opened, and what the options throw
+ */
+export async function openLower(
+  ref: BlobRef,
+  plan: ImagePlan,
+  options: StackOptions,
+  contents = new Map<string, LayerContent>(),
+): Promise<OpenedLayer> {
+  const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
+  const { layer: alone, findToc, isOfImage = false } = plan;
+  const { files, effort, sink, mayBeUpper } = options;
+  const blob = await files.open(ref);
+  let inner = await blob.content(effort, sink);
+  const toc = tocs?.get(keyOfRef(ref)) ?? null;
+  const targetRefs = targets?.get(keyOfRef(ref));
+  const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
+  const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
+  const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
+  const plainSource = async (of: BlobRef): Promise<BlobSource> =>
+    (await (await files.openPlain(of)).content(effort)).source;
+  const rules: ContentRules = {
+    mayBeRaw,
+    mayBeUpper: mayBeUpper && mayBeRaw,
+    toc,
+    needsToc: !insecureToc && (isOfImage || tocs !== null || cachedOf(inner.spec) !== null),
+    tocSource: tocBlob && (await plainSource(tocBlob)),
+    ...(toc && findToc && { findToc: async () => plainSource(await findToc(toc)) }),
+    objects: objects ?? null,
+    dataBlobs: dataBlobs?.folder ?? null,
+    target: target && target.source,
+    ztoc: ztoc && {
+      source: await plainSource(ztoc.ref),
+      digest: ztoc.digest,
+      prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
+    },
+    digests,
+    recordKey: async (ofSmall) =>
+      (await import('../formats/layer-record.js')).recordKeyOf(blob, ofSmall),
+    reopen: async () => (inner = await blob.reopen(effort, sink)),
+    bootstrapDigest: dataBlobs?.bootstrap ?? null,
+  };
+  const key = [
+    blob.key,
+    toc?.json ?? '',
+    toc?.manifest ?? '',
+    target?.blob.key ?? '',
+    ztoc ? keyOfRef(ztoc.ref) : '',
+  ].join(' ');
+  const content = contents.get(key) ?? (await openContent(inner, rules, options));
+  contents.set(key, content);
+  if (alone !== undefined && content.kind !== 'tree') {
+    const message = `${inner.source.name}: --layer is for layers of files, and this is not one`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
+  const blobs = [blob, ...blobsOf(target)] as const;
+  const found = await sourcesFor(content, blob, { dataBlobs, files, effort, mayBeUpper });
+  return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
+}
+
+function prefetchOf(
+  { prefetch }: ZtocRef,
+  name: string,
+  open: (ref: BlobRef) => Promise<BlobSource>,
+): PrefetchSource | null {
+  return prefetch ? { name, digest: prefetch.digest, open: () => open(prefetch.ref) } : null;
+}
+
+async function sourcesFor(
+  content: LayerContent,
+  layer: PooledBlob,
+  options: SourceOptions,
+): Promise<FoundSources> {
+  if (content.kind !== 'tree') return { sources: [], seeds: [], missing: null };
+  const { sourcesOf } = await import('./content-sources.js');
+  return sourcesOf(content, layer, options);
+}
+
+async function targetOf(
+  refs: TargetRefs,
+  layer: PooledBlob,
+  options: StackOptions,
+): Promise<OpenedTarget> {
+  await loadAround();
+  const { openTarget } = await import('../plan/target.js');
+  return openTarget(refs, layer, options.files, options);
+}
+
+function blobsOf(target: OpenedTarget | null): PooledBlob[] {
+  if (!target) return [];
+  return target.indexBlob ? [target.blob, target.indexBlob] : [target.blob];
+}
+
+/**
+ * Opens an upper for reading.
+ * @throws OverlaybdError if that is not possible, and what the options throw
+ */
+export async function openUpper(
+  { data: ref, index: indexRef }: NonNullable<ImagePlan['upper']>,
+  { files, effort }: StackOptions,
+): Promise<OpenedLayer> {
+  const data = await files.openPlain(ref);
+  const inner = await data.content(effort);
+  const header = await readUpperDataHeader(inner.source);
+  const role = 'upper';
+  const none = { target: null, sources: [], seeds: [], missing: null };
+  if ((header.flags & LSMT_FLAG.sparse) !== 0) {
+    const layer = await openSparse(inner.source, header, effort);
+    const content = { kind: 'lsmt', header, layer } as const;
+    return { ref, indexRef: null, role, blobs: [data], inner, content, ...none };
+  }
+  const index = await files.openPlain(indexRef);
+  const { source } = await index.content(effort);
+  const layer = await openAppendUpper(inner.source, source);
+  const content = { kind: 'lsmt', header, layer } as const;
+  return { ref, indexRef, role, blobs: [data, index], inner, content, ...none };
+}
+
+/**
+ * Several at a time, since disks are waited for.
+ * @throws OverlaybdError for the lowest that fails, after all that were begun have ended
+ */
+async function unwrapAll(
+  lowers: readonly BlobRef[],
+  { files, effort, sink }: StackOptions,
+): Promise<void> {
+  const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
+  const opened = await settleEach(distinct, PARALLEL_FILES, async (ref) => {
+    const blob = await files.open(ref);
+    await blob.content(effort, sink);
+  });
+  for (const each of opened) if (each.status === 'rejected') throw each.reason;
+}
+
+/** The size of the device in bytes: that of the highest layer that has one; 0 if none has. */
+export function virtualSizeOf(layers: readonly LsmtLayer[]): number {
+  return layers.map(({ header }) => header.virtualSize).findLast((size) => size > 0) ?? 0;
+}
+
+export const NO_VIRTUAL_SIZE = 'no layer gives a virtual size';
+
+/** @param name of the image */
+export function noVirtualSize(name: string): OverlaybdError {
+  return new OverlaybdError('BAD_FORMAT', `${name}: ${NO_VIRTUAL_SIZE}`);
+}

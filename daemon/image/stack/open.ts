@@ -1,0 +1,301 @@
+// Opens an image: plans it, opens every layer, merges them. Runs on the main thread and on the opener
+// thread; the result is plain values, descriptors and shared memory.
+
+import { describeRef, type BlobRef } from '../../blob/blob-ref.js';
+import { OverlaybdError, messageOf, throwProblem } from '../../errors.js';
+import { counted } from '../../lib/counted.js';
+import type { Effort } from '../../lib/effort.js';
+import { buildIndex } from '../../lsmt/build-index.js';
+import type { MemorySpec } from '../../blob/memory-source.js';
+import type { LsmtIndexData } from '../../lsmt/merged-index.js';
+import { readStack } from '../../lsmt/read-stack.js';
+import type { BlobParts, BlobPool, PooledBlob } from '../plan/blob-pool.js';
+import { partitionOf } from '../disks/disk-partitions.js';
+import { marksOf, uuidSeedOf, withSeeds, type ImageMarks } from './fingerprint.js';
+import type { LayerContent } from '../formats/format.js';
+import { ImageBlobs } from '../plan/image-blobs.js';
+import type { ImageSource } from '../plan/image-source.js';
+import {
+  isOfTrees,
+  lsmtLayersOf,
+  noVirtualSize,
+  openStack,
+  targetsOf,
+  virtualSizeOf,
+  type OpenedLayer,
+} from './open-stack.js';
+import { planImage, type ImagePlan } from '../plan/plan.js';
+import type { RecordsPlace, RemoteImages } from '../../registry/remote.js';
+import type { ReaderFactory } from '../disks/reader-factory.js';
+import type { AroundSpec, DiskSpec, SourceSpec } from '../disks/spec.js';
+import type { ContentSource } from './content-sources.js';
+import type { TreeImage } from './tree-image.js';
+
+/** The number of a blob, a source around that blob, or memory. */
+export type ShapeLayer =
+  | number
+  | { readonly kind: 'around'; readonly blob: number; readonly spec: AroundSpec }
+  | MemorySpec;
+
+/** A disk with numbers of blobs instead of their sources. */
+export interface DiskShape {
+  /** null: a raw disk image, which is blob 0. */
+  readonly index: LsmtIndexData | null;
+  /** Bottom first. */
+  readonly layers: readonly ShapeLayer[];
+  /** Of an image of layers of files: numbers of blobs. See unverifiedBlobs(). */
+  readonly unverified: readonly number[];
+  /** Bytes; null is the whole disk. */
+  readonly partition: { readonly offset: number; readonly size: number } | null;
+}
+
+/** An image, apart from its disk and its name: the same blobs can be named in several ways. */
+export interface ImageFacts {
+  /** One line for people: "3 layers, 812 segments". */
+  readonly description: string;
+  /** What the operator should know, but need not act on. */
+  readonly notes: readonly string[];
+  /** Bytes of the disk. */
+  readonly size: number;
+  readonly marks: ImageMarks;
+  /** Files that were found when its layers were opened: the marks' identity does not tell them from others. */
+  readonly foundFiles: readonly FoundFile[];
+  /** Whether another export of the very same files can use it: an upper may be written to at any time. */
+  readonly isShareable: boolean;
+  /** The acceleration layer, or the trace that was in it: what to fetch before it is read. */
+  readonly trace: BlobRef | null;
+  /** The SOCI index that opens it in the same way again; null: that does not matter. See ResolvedImage. */
+  readonly sociIndex: string | null;
+  /** See ImagePlan. */
+  readonly pinned: string | null;
+}
+
+export interface OpenedImage extends ImageFacts {
+  /** The configuration, or the first blob, as it was named. */
+  readonly name: string;
+  readonly shape: DiskShape;
+  /** Each once. */
+  readonly blobs: readonly OpenedBlob[];
+}
+
+/** A file as it was when it was opened: see {@link BlobPool.isUnchanged}. */
+export type FoundFile = Pick<PooledBlob, 'ref' | 'key'>;
+
+/** The owner of the image releases it. */
+export type OpenedBlob = BlobParts & Pick<PooledBlob, 'release'>;
+
+export interface OpenOptions {
+  readonly pool: BlobPool;
+  readonly readers: ReaderFactory;
+  /** This thread's line to the fetcher; called for images of registries only. */
+  readonly remote: () => RemoteImages;
+  /** Where the records of layers are that were read as a whole; null: they are read again. */
+  readonly records: RecordsPlace | null;
+  readonly effort: Effort;
+  /** Whether what is odd is refused. */
+  readonly strict: boolean;
+  /** Gets what the image is made of, before a layer is opened. */
+  readonly planned?: (plan: ImagePlan) => void;
+}
+
+/**
+ * Opens all layers of an image and merges them.
+ * @param shared gets the marks and the name of the image and returns it if it is open already; called before
+ *   any layer is opened
+ * @throws OverlaybdError for the first thing that is wrong, and what the effort throws; nothing stays
+ *   open then
+ */
+export async function openImage<T = never>(
+  source: ImageSource,
+  options: OpenOptions,
+  shared: (marks: ImageMarks, name: string) => T | null | Promise<T | null> = () => null,
+): Promise<OpenedImage | T> {
+  const files = new ImageBlobs(options.pool);
+  try {
+    const { beside } = source;
+    const plan = await planImage(source.blobs, files, { ...options, beside });
+    options.planned?.(plan);
+    const marks = await marksOfPart(plan, files, source.partition);
+    // They must be the same blobs: a fingerprint does not look at all of their bytes.
+    const found = plan.upper ? null : await shared(marks, plan.name);
+    if (found !== null) {
+      files.release();
+      return found;
+    }
+    return await openPlanned(plan, source.partition, marks, files, options);
+  } catch (error) {
+    files.release();
+    if (error instanceof RangeError && /allocation failed/i.test(error.message)) {
+      const [name] = source.blobs.map(describeRef);
+      const message = `${name}: not enough memory to open it: ${messageOf(error)}`;
+      throw new OverlaybdError('LIMIT', message, { cause: error });
+    }
+    throw error;
+  } finally {
+    files.forgetEdges();
+  }
+}
+
+async function marksOfPart(
+  plan: ImagePlan,
+  files: ImageBlobs,
+  partition: number | null,
+): Promise<ImageMarks> {
+  const { fingerprint, identity } = await marksOf(plan, files);
+  const part = partition === null ? '' : ` partition ${partition}`;
+  return { fingerprint: fingerprint + part, identity: identity + part };
+}
+
+async function openPlanned(
+  plan: ImagePlan,
+  partition: number | null,
+  marks: ImageMarks,
+  files: ImageBlobs,
+  options: OpenOptions,
+): Promise<OpenedImage> {
+  const { name } = plan;
+  const { readers, effort, records } = options;
+  const tools = { readers, effort, records, sink: throwProblem };
+  const marked = files.all.length;
+  const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
+  const disk = await mergedDisk(layers, plan, marks, files, options);
+  const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));
+  const image = {
+    name,
+    ...disk,
+    notes: [...plan.notes, ...disk.notes],
+    marks: withSeeds(
+      marks,
+      layers.flatMap(({ seeds }) => seeds),
+    ),
+    foundFiles: filesFound(files.all.slice(marked), layers),
+    isShareable: plan.upper === null,
+    trace: plan.trace,
+    sociIndex: plan.sociIndex ?? null,
+    pinned: plan.pinned ?? null,
+    blobs,
+  };
+  if (partition === null) return image;
+  const spec = diskOf(disk.shape, blobs);
+  const { offset, size } = await partitionOf(readers.disk(spec), name, partition);
+  const description = `partition ${partition} at ${offset} of: ${disk.description}`;
+  return { ...image, description, size, shape: { ...disk.shape, partition: { offset, size } } };
+}
+
+/** Not decoded copies: each of their pieces is checked, and they may be mended in place. */
+function filesFound(blobs: readonly PooledBlob[], layers: readonly OpenedLayer[]): FoundFile[] {
+  const copies = new Set(
+    layers.map(({ content }) => (content.kind === 'tree' ? content.copy : undefined)),
+  );
+  return blobs
+    .filter(({ raw }) => raw.kind === 'file' && !copies.has(raw.name))
+    .map(({ ref, key }) => ({ ref, key }));
+}
+
+/** The parts of a blob that has been opened, or can be. @throws OverlaybdError as its content does */
+export async function openedBlob(blob: PooledBlob, effort: Effort): Promise<OpenedBlob> {
+  const { spec } = await blob.content(effort);
+  return { ref: blob.ref, key: blob.key, raw: blob.raw, spec, release: () => blob.release() };
+}
+
+/** The disk of a shape, once it is known how each blob is read. */
+export function diskOf(shape: DiskShape, blobs: readonly Pick<BlobParts, 'spec'>[]): DiskSpec {
+  const blob = (number: number): SourceSpec => (blobs[number] as BlobParts).spec;
+  const spec = (layer: ShapeLayer): SourceSpec => {
+    if (typeof layer === 'number') return blob(layer);
+    return layer.kind === 'around' ? { ...layer.spec, of: blob(layer.blob) } : layer;
+  };
+  const disk: DiskSpec = shape.index
+    ? { kind: 'lsmt', index: shape.index, layers: shape.layers.map(spec) }
+    : { kind: 'raw', source: spec(0) };
+  return shape.partition ? { kind: 'partition', disk, ...shape.partition } : disk;
+}
+
+type MergedDisk = Pick<OpenedImage, 'description' | 'size' | 'shape' | 'notes'>;
+
+async function mergedDisk(
+  layers: readonly OpenedLayer[],
+  plan: ImagePlan,
+  marks: ImageMarks,
+  files: ImageBlobs,
+  { effort, strict }: OpenOptions,
+): Promise<MergedDisk> {
+  const { name } = plan;
+  const [bottom] = layers;
+  if (isOfTrees(layers)) {
+    const { showsWhiteouts, treeImage } = await import('./tree-image.js');
+    const { unverifiedBlobs } = await import('./unverified-files.js');
+    const { takenFor } = await import('./taken-for.js');
+    const isAlone = showsWhiteouts(layers, plan.layer);
+    const image = treeImage(layers, name, uuidSeedOf(plan, marks), effort, isAlone);
+    const unverified = await unverifiedBlobs(plan, layers, files);
+    const what = `${counted(layers.length, 'layer')} of files (${takenFor(layers)})`;
+    return treeDisk(image, what, files, unverified);
+  }
+  if (bottom?.content.kind === 'raw') return rawDisk(bottom, bottom.content, strict);
+  const stack = lsmtLayersOf(layers);
+  const size = virtualSizeOf(stack);
+  if (size === 0) throw noVirtualSize(name);
+  const index = buildIndex(await readStack(stack, name, effort), size, name);
+  return {
+    description: `${counted(layers.length, 'layer')}, ${counted(index.count, 'segment')}`,
+    size,
+    notes: [],
+    shape: {
+      index,
+      layers: [
+        ...layers.map(({ blobs }) => files.numberOf(blobs[0])),
+        ...targetsOf(layers).map((target) => shapeLayerOf(target, files)),
+      ],
+      unverified: [],
+      partition: null,
+    },
+  };
+}
+
+function treeDisk(
+  image: TreeImage,
+  what: string,
+  files: ImageBlobs,
+  unverified: readonly number[],
+): MergedDisk {
+  const { written, index, metadata, sources, notes } = image;
+  const { inodes, deviceSize } = written;
+  return {
+    description: `${what} as EROFS, ${counted(inodes, 'inode')}`,
+    size: deviceSize,
+    notes,
+    shape: {
+      index,
+      layers: [
+        metadata,
+        ...sources.flatMap((source) => (source ? shapeLayerOf(source, files) : [])),
+      ],
+      unverified,
+      partition: null,
+    },
+  };
+}
+
+function shapeLayerOf({ blob, around }: ContentSource, files: ImageBlobs): ShapeLayer {
+  const number = files.numberOf(blob);
+  return around ? { kind: 'around', blob: number, spec: around } : number;
+}
+
+function rawDisk(
+  { inner: { source, zfile } }: OpenedLayer,
+  { doubts, about }: Extract<LayerContent, { kind: 'raw' }>,
+  strict: boolean,
+): MergedDisk {
+  const [first] = doubts;
+  if (strict && first !== undefined) {
+    const message = `${source.name}: not served as a raw disk image (strict): ${first}`;
+    throw new OverlaybdError('BAD_FORMAT', message);
+  }
+  return {
+    description: `${zfile ? 'raw disk image in a ZFile' : 'raw disk image'}${about === null ? '' : ` (${about})`}`,
+    size: source.size,
+    notes: doubts.map((doubt) => `${source.name}: served as a raw disk image, but ${doubt}`),
+    shape: { index: null, layers: [], unverified: [], partition: null },
+  };
+}

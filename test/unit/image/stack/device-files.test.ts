@@ -1,0 +1,71 @@
+// The file of a device: named by its tag or its number, given itself, or found by its size.
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'tap';
+import {
+  describeDevice,
+  deviceAdvice,
+  deviceFile,
+} from '../../../../daemon/image/stack/device-files.js';
+
+const DEVICE = { number: 1, tag: '', bytes: 2 << 20, count: 1 };
+
+function fileOf(folder: string, name: string, size: number): string {
+  const path = join(folder, name);
+  writeFileSync(path, '');
+  truncateSync(path, size);
+  return path;
+}
+
+await test('a tag is the name of a file', async (t) => {
+  const folder = t.testdir();
+  const path = fileOf(folder, 'caf\u00e9', 1);
+  // By its name alone: whether its size is right is another question.
+  t.equal(await deviceFile(folder, { ...DEVICE, tag: 'caf\u00c3\u00a9' }, null), path);
+  fileOf(folder, 'other', 2 << 20);
+  t.equal(await deviceFile(folder, { ...DEVICE, tag: 'none' }, null), null);
+  for (const tag of ['..', 'a/b']) {
+    await t.rejects(deviceFile(folder, { ...DEVICE, tag }, null), {
+      code: 'UNSUPPORTED',
+      message: `the tag of device 1 is "${tag}": not the name of a file in the folder of --blobs`,
+    });
+  }
+});
+
+await test('without a tag: by number, or by size', async (t) => {
+  const folder = t.testdir();
+  const image = fileOf(folder, 'image', 2 << 20);
+  t.equal(await deviceFile(folder, DEVICE, image), null, 'the image is not its own device');
+  mkdirSync(join(folder, 'sub'));
+  fileOf(folder, 'short', (2 << 20) - 1);
+  const fitting = fileOf(folder, 'fitting', (2 << 20) + 10_240);
+  t.equal(await deviceFile(folder, DEVICE, image), fitting);
+  fileOf(folder, 'fitting, too', 2 << 20);
+  await t.rejects(deviceFile(folder, DEVICE, image), {
+    code: 'BAD_ARGUMENT',
+    message:
+      /2 files have the size of device 1 of 1, without a tag, 2097152 bytes: name its file, or the folder/,
+  });
+  const named = fileOf(folder, '1', 0);
+  t.equal(await deviceFile(folder, DEVICE, image), named);
+});
+
+await test('a file is the only device', async (t) => {
+  const path = fileOf(t.testdir(), 'device', 1);
+  t.equal(await deviceFile(path, DEVICE, null), path);
+  t.equal(await deviceFile(`${path}-none`, DEVICE, null), null);
+  t.equal(await deviceFile(`${path}/below`, DEVICE, null), null);
+  await t.rejects(deviceFile(path, { ...DEVICE, count: 2 }, null), {
+    code: 'BAD_ARGUMENT',
+    message:
+      /one file, and the image has 2 further devices: name a folder that has them with --blobs/,
+  });
+});
+
+await test('what people read', (t) => {
+  const tagged = { ...DEVICE, tag: 'a\u001b', count: 2 };
+  t.equal(describeDevice(tagged), String.raw`device 1 of 2, "a\u{1b}", 2097152 bytes`);
+  t.equal(deviceAdvice(tagged), String.raw`name the folder that has it as "a\u{1b}" with --blobs`);
+  t.equal(deviceAdvice(DEVICE), 'name its file, or the folder that has it as "1" with --blobs');
+  t.end();
+});
