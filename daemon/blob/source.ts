@@ -1,5 +1,5 @@
 // The interface of the blobs that disks are made of: files, devices, cached blobs of
-// registries, slices, ZFiles, pieces and objects. Only the interface; implementations are beside it and in the folders of
+// registries, slices, filled ones, ZFiles, pieces and objects. Only the interface; implementations are beside it and in the folders of
 // the formats.
 
 import { OverlaybdError, formatError } from '../errors.js';

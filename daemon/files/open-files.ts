@@ -88,6 +88,7 @@ function sourceOpener(
   return async (number) => {
     const source = sources[number];
     if (!source) throw missing ?? new OverlaybdError('BUG', `no content source ${number}`);
+    // Reads are within the bytes of files.
     const { blob, around } = source;
     const { spec } = await blob.content(effort);
     return readers.source(around ? { ...around, of: spec } : spec);

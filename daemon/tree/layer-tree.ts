@@ -156,7 +156,7 @@ export class LayerTree {
     return set === 0 ? null : (this.columns.xattrSets[set - 1] as XattrSet);
   }
 
-  /** The end of the last byte that ranges name in a source, rounded up to sectors; 0 if there is none. */
+  /** The end of the last byte that ranges name in a source; 0 if there is none. */
   sourceEnd(source: number): number {
     const { rangeStarts, rangeSources, rangeOffsets, rangeLengths, count } = this.columns;
     const ranges = rangeStarts[count] as number;
@@ -165,7 +165,7 @@ export class LayerTree {
       if (rangeSources[r] !== source) continue;
       end = Math.max(end, (rangeOffsets[r] as number) + (rangeLengths[r] as number));
     }
-    return Math.ceil(end / SECTOR) * SECTOR;
+    return end;
   }
 
   /** The entry whose data have this byte of a source; -1 if none has. Looks at all of them. */

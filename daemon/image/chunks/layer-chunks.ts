@@ -42,6 +42,7 @@ function plainSizeOf(spec: SourceSpec): number {
     case 'memory':
     case 'pieces':
     case 'objects':
+    case 'filled':
       return 0;
     case 'cached':
     case 'file':
@@ -61,6 +62,7 @@ export function inBlob(spec: SourceSpec, offset: number, length: number): BlobRa
     case 'memory':
     case 'pieces':
     case 'objects':
+    case 'filled':
     case 'zfile': // there is none inside another one
       return null;
   }

@@ -3,6 +3,7 @@
 
 import { CachedSource, type ChunkFetcher } from '../../blob/cached-source.js';
 import { FileSource } from '../../blob/file-source.js';
+import { FilledSource } from '../../blob/filled-source.js';
 import { MemorySource } from '../../blob/memory-source.js';
 import { SliceSource } from '../../blob/slice-source.js';
 import type { BlobSource } from '../../blob/source.js';
@@ -32,6 +33,7 @@ const SOURCES: {
   cached: (spec, readers) => new CachedSource(spec, readers.fetcher()),
   memory: (spec) => new MemorySource(spec),
   slice: (spec, readers) => new SliceSource(spec, readers.source(spec.of)),
+  filled: (spec, readers) => new FilledSource(spec, readers.source(spec.of)),
   pieces: (spec, readers) => readers.around().pieces(spec, readers.source(spec.of)),
   objects: (spec, readers) => readers.around().objects(spec, readers.source(spec.of)),
   zfile: ({ zfile, of }, readers) => readers.zfile(zfile, readers.source(of)),

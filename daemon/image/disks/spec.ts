@@ -4,6 +4,7 @@
 import type { CachedSpec } from '../../blob/cached-source.js';
 import type { ObjectsSpec } from '../../composefs/objects-source.js';
 import type { FileSourceSpec } from '../../blob/file-source.js';
+import type { FilledSpec } from '../../blob/filled-source.js';
 import type { MemorySpec } from '../../blob/memory-source.js';
 import type { SliceSpec } from '../../blob/slice-source.js';
 import type { LsmtIndexData } from '../../lsmt/merged-index.js';
@@ -20,6 +21,7 @@ export type SourceSpec =
   | CachedSpec
   | MemorySpec
   | (SliceSpec & { readonly of: SourceSpec })
+  | (FilledSpec & { readonly of: SourceSpec })
   | (AroundSpec & { readonly of: SourceSpec })
   | { readonly kind: 'zfile'; readonly zfile: ZfileSpec; readonly of: SourceSpec };
 
@@ -37,6 +39,7 @@ const INNER: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => SourceSp
   cached: () => null,
   memory: () => null,
   slice: ({ of }) => of,
+  filled: ({ of }) => of,
   zfile: ({ of }) => of,
   pieces: ({ of }) => of,
   objects: ({ of }) => of,
@@ -48,6 +51,7 @@ const SIZES: { readonly [K in SourceSpec['kind']]: (spec: SpecOf<K>) => number }
   cached: ({ size }) => size,
   memory: ({ memory }) => memory.byteLength,
   slice: ({ size }) => size,
+  filled: ({ size }) => size,
   zfile: ({ zfile }) => zfile.originalSize,
   pieces: ({ table }) => table.size,
   objects: ({ table }) => table.size,

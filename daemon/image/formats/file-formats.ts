@@ -191,7 +191,8 @@ export const files: Content = {
   name: 'files',
   probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
   open: async (inner, head, rules, tools) => {
-    const why = areZeros(head) ? 'by zeros, as an empty archive has' : 'by its first header';
+    const ofZeros = head.length === 0 ? 'without bytes' : 'by zeros, as an empty archive has';
+    const why = areZeros(head) ? ofZeros : 'by its first header';
     return because(await openWholeLayer('tar', inner, rules, tools), why);
   },
 };

@@ -191,10 +191,19 @@ async function contentOf(
   if (!isNamed && isLsmt(head)) return lsmt;
   // An archive without files may be filled up to any size. The digest of a blob of a registry is checked: it is no file that has
   // lost its bytes.
-  const isEmpty = !rules.mayBeRaw && spec.kind === 'cached' && head.length > 0 && areZeros(head);
+  const isOfZeros = !rules.mayBeRaw && spec.kind === 'cached' && areZeros(head);
+  const isEmpty = source.size === 0 ? isEmptyLayer(source.name, rules) : isOfZeros;
   if (!isNamed && !isEmpty && !(await mayBeFiles(head, source))) return raw;
   const { fileFormatOf, files } = await fileFormats();
   return fileFormatOf(rules, head, await tailOf(source), source) ?? (isEmpty ? files : raw);
+}
+
+/**
+ * Whether a blob without bytes is a layer without files, as other tools take it. If nothing says so, it is a file that has lost its
+ * bytes: a disk, or a layer of a configuration.
+ */
+function isEmptyLayer(name: string, { digests }: ContentRules): boolean {
+  return digests !== null || name.endsWith('.tar');
 }
 
 /** With the sources that layers of files are read through. */

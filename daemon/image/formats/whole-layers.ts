@@ -70,7 +70,8 @@ export async function openWholeLayer(
 ): Promise<TreeContent> {
   const { source, spec } = inner;
   const cached = cachedOf(spec);
-  if (format === 'tar' && !cached) {
+  // The digest of one without bytes costs nothing: a copy may have lost them.
+  if (format === 'tar' && !cached && source.size > 0) {
     const tree = await readArchive(source, tools.effort);
     return { kind: 'tree', format, tree, around: null, notes: [] };
   }

@@ -18,6 +18,8 @@ import type { AroundSpec } from '../disks/spec.js';
 export interface ContentSource {
   readonly blob: PooledBlob;
   readonly around: AroundSpec | null;
+  /** Bytes with the zeros that fill the last sector of its last file, if the blob does not have them. */
+  readonly filledTo?: number;
 }
 
 export interface FoundSources {

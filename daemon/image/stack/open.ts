@@ -6,6 +6,7 @@ import { OverlaybdError, messageOf, throwProblem } from '../../errors.js';
 import { counted } from '../../lib/counted.js';
 import type { Effort } from '../../lib/effort.js';
 import { buildIndex } from '../../lsmt/build-index.js';
+import type { FilledSpec } from '../../blob/filled-source.js';
 import type { MemorySpec } from '../../blob/memory-source.js';
 import type { LsmtIndexData } from '../../lsmt/merged-index.js';
 import { readStack } from '../../lsmt/read-stack.js';
@@ -35,6 +36,7 @@ import type { TreeImage } from './tree-image.js';
 export type ShapeLayer =
   | number
   | { readonly kind: 'around'; readonly blob: number; readonly spec: AroundSpec }
+  | (FilledSpec & { readonly blob: number })
   | MemorySpec;
 
 /** A disk with numbers of blobs instead of their sources. */
@@ -203,7 +205,11 @@ export function diskOf(shape: DiskShape, blobs: readonly Pick<BlobParts, 'spec'>
   const blob = (number: number): SourceSpec => (blobs[number] as BlobParts).spec;
   const spec = (layer: ShapeLayer): SourceSpec => {
     if (typeof layer === 'number') return blob(layer);
-    return layer.kind === 'around' ? { ...layer.spec, of: blob(layer.blob) } : layer;
+    if (layer.kind === 'memory') return layer;
+    const of = blob(layer.blob);
+    return layer.kind === 'around'
+      ? { ...layer.spec, of }
+      : { kind: 'filled', size: layer.size, of };
   };
   const disk: DiskSpec = shape.index
     ? { kind: 'lsmt', index: shape.index, layers: shape.layers.map(spec) }
@@ -277,8 +283,9 @@ function treeDisk(
   };
 }
 
-function shapeLayerOf({ blob, around }: ContentSource, files: ImageBlobs): ShapeLayer {
+function shapeLayerOf({ blob, around, filledTo }: ContentSource, files: ImageBlobs): ShapeLayer {
   const number = files.numberOf(blob);
+  if (filledTo !== undefined) return { kind: 'filled', size: filledTo, blob: number };
   return around ? { kind: 'around', blob: number, spec: around } : number;
 }
 

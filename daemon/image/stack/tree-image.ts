@@ -10,7 +10,7 @@ import { writeErofs, type WrittenErofs } from '../../erofs/write.js';
 import { counted } from '../../lib/counted.js';
 import type { Effort } from '../../lib/effort.js';
 import type { LsmtIndexData } from '../../lsmt/merged-index.js';
-import type { LayerTree } from '../../tree/layer-tree.js';
+import { SECTOR, type LayerTree } from '../../tree/layer-tree.js';
 import { layerAlone, mergeLayers } from '../../tree/merge.js';
 import type { MergedTree } from '../../tree/merged-tree.js';
 import { shownPath } from '../../tree/names.js';
@@ -130,7 +130,24 @@ export function treesOf(layers: readonly OpenedLayer[], name: string): LayerTree
  * image that is served none is.
  */
 export function contentSources(layers: readonly OpenedLayer[]): (ContentSource | null)[] {
-  return layers.flatMap(({ sources }) => sources);
+  return layers.flatMap((layer) =>
+    layer.sources.map((found, i) => {
+      if (!found || layer.content.kind !== 'tree') return found;
+      const filledTo = sectorsEnd(layer.content.tree.sourceEnd(i));
+      return filledTo > sizeOfSource(layer, found) ? { ...found, filledTo } : found;
+    }),
+  );
+}
+
+function sectorsEnd(end: number): number {
+  return Math.ceil(end / SECTOR) * SECTOR;
+}
+
+/** Plain bytes. */
+function sizeOfSource({ blobs, inner }: OpenedLayer, { around, blob }: ContentSource): number {
+  if (around) return around.table.size;
+  // Other blobs have no wrappers.
+  return blob === blobs[0] ? inner.source.size : blob.size;
 }
 
 /** @throws OverlaybdError BAD_FORMAT if it is another kind of layer, or its files are not in it */
@@ -144,9 +161,7 @@ function treeOf(layer: OpenedLayer, name: string): LayerTree {
   const { tree } = content;
   for (const [i, found] of sources.entries()) {
     if (!found) continue;
-    // Other blobs have no wrappers.
-    const plainSize = found.blob === layer.blobs[0] ? source.size : found.blob.size;
-    const size = found.around ? found.around.table.size : plainSize;
+    const size = sizeOfSource(layer, found);
     const end = tree.sourceEnd(i);
     if (end <= size) continue;
     const message = `${source.name}: expected at least ${end} bytes, got ${size}`;
