@@ -4,7 +4,7 @@
 import { isMainThread } from 'node:worker_threads';
 
 /** The code of an error: stable names, listed in docs/errors.md. */
-const ERROR_CODES = [
+export const ERROR_CODES = [
   'BAD_ARGUMENT', // the command line is wrong
   'BAD_CONFIG', // a configuration file is wrong
   'BAD_FORMAT', // a blob breaks a rule of its format
@@ -42,8 +42,10 @@ export function knownCode(code: unknown): ErrorCode {
 export interface ErrorFacts {
   /** By path or digest, with its wrappers. */
   readonly blob?: string;
-  /** The part of the blob: "header", "index entry 17". */
+  /** The part of the blob, file or command line: "header", "index entry 17", "lowers.3.file", "--layer". */
   readonly section?: string;
+  /** A file or folder that is no blob: a configuration, a cache folder, a file in an image. */
+  readonly path?: string;
   /** Byte offset in the blob. */
   readonly offset?: number;
   readonly expected?: string;
@@ -55,13 +57,15 @@ export interface ErrorFacts {
   readonly files?: string;
   /** The registry, mirror or store that was asked last: "registry.example:5000". */
   readonly host?: string;
+  /** Without login and query. */
+  readonly url?: string;
   /** What kind of failure was the last one: docs/metrics.md lists the kinds. */
   readonly failure?: string;
   /** The last HTTP status of that host. */
   readonly status?: number;
   /** Requests that were made. */
   readonly attempts?: number;
-  /** "registry.example/repository:tag". */
+  /** As messages name it: "registry.example/repository:tag", or the first of its files. */
   readonly image?: string;
   /** Of a blob or manifest in a registry. */
   readonly digest?: string;
@@ -70,6 +74,30 @@ export interface ErrorFacts {
   /** How long it was tried. */
   readonly seconds?: number;
 }
+
+/** The fields that facts may have, with the types of their values. docs/errors.md has a table of them. */
+export const FACT_TYPES: Readonly<
+  Record<keyof ErrorFacts, 'string' | 'number' | 'string or number'>
+> = {
+  blob: 'string',
+  path: 'string',
+  section: 'string',
+  offset: 'number',
+  expected: 'string',
+  got: 'string or number',
+  export: 'string',
+  device: 'string',
+  files: 'string',
+  host: 'string',
+  url: 'string',
+  failure: 'string',
+  status: 'number',
+  attempts: 'number',
+  image: 'string',
+  digest: 'string',
+  range: 'string',
+  seconds: 'number',
+};
 
 /**
  * Characters of a message. Names come from hostile files, and a file may have a million problems. This one limit
@@ -80,7 +108,7 @@ export const MAX_MESSAGE_LENGTH = 8192;
 /** Any failure that the daemon expects. `message` has the subject, then the facts. */
 export class OverlaybdError extends Error {
   readonly code: ErrorCode;
-  readonly facts: ErrorFacts;
+  #facts: ErrorFacts;
 
   /** @param message is cut to {@link MAX_MESSAGE_LENGTH} */
   constructor(
@@ -96,7 +124,16 @@ export class OverlaybdError extends Error {
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'OverlaybdError';
     this.code = code;
-    this.facts = facts;
+    this.#facts = facts;
+  }
+
+  get facts(): ErrorFacts {
+    return this.#facts;
+  }
+
+  /** Adds what only a caller of the thrower knows. Facts that are there already stay. */
+  addFacts(facts: ErrorFacts): void {
+    this.#facts = { ...facts, ...factsOf(this) };
   }
 }
 

@@ -2,7 +2,7 @@
 // files. Like the reference, ignores unknown keys.
 
 import * as v from 'valibot';
-import { OverlaybdError } from '../errors.js';
+import { overLimit } from '../lib/fault.js';
 import { jsonObject, wholeNumber } from '../lib/schema.js';
 import { parseWith } from './parse.js';
 
@@ -64,7 +64,6 @@ function checkLowers(value: unknown, name: string): void {
   const { lowers, accelerationLayer } = (value ?? {}) as Record<string, unknown>;
   const most = accelerationLayer === true ? MAX_LAYERS + 1 : MAX_LAYERS;
   if (Array.isArray(lowers) && lowers.length > most) {
-    const message = `${name}: lowers: ${lowers.length} layers, at most ${most}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit({ path: name, section: 'lowers' }, lowers.length, 'layers', most);
   }
 }

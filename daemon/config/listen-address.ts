@@ -1,7 +1,8 @@
 // Addresses to listen on, as text: tcp://HOST:PORT, tcp://[V6]:PORT, unix:///PATH,
 // vsock://CID:PORT, and fd://NAME for a socket that systemd passed. Pure.
 
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 
 const DEFAULT_PORT = 10809;
 export const DEFAULT_LISTEN = `tcp://127.0.0.1:${DEFAULT_PORT}`;
@@ -112,5 +113,6 @@ function escapeScope(host: string): string {
 }
 
 function wrongAddress(text: string, why: string): OverlaybdError {
-  return new OverlaybdError('BAD_CONFIG', `listen address ${JSON.stringify(text)} ${why}`);
+  const got = JSON.stringify(text);
+  return errorOf('BAD_CONFIG', { got }, `listen address ${got} ${why}`);
 }

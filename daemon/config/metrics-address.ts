@@ -1,6 +1,6 @@
 // Where metrics are asked for: HOST:PORT, :PORT, or unix:///PATH. Pure.
 
-import { OverlaybdError } from '../errors.js';
+import { mismatch } from '../lib/fault.js';
 
 export type MetricsAddress =
   { readonly host: string; readonly port: number } | { readonly path: string };
@@ -14,8 +14,8 @@ export function parseMetricsAddress(text: string): MetricsAddress {
   const match = /^(?:tcp:\/\/)?(?:\[([^\]]+)\]|([^:/[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || port > 65535) {
-    const what = 'neither HOST:PORT nor unix:///PATH';
-    throw new OverlaybdError('BAD_CONFIG', `metrics: ${JSON.stringify(text)}: ${what}`);
+    const [expected, got] = ['HOST:PORT or unix:///PATH', JSON.stringify(text)];
+    throw mismatch('BAD_CONFIG', { section: 'metricsListen', expected, got });
   }
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? LOOPBACK : host, port };

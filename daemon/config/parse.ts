@@ -2,13 +2,14 @@
 // what is wrong with it.
 
 import * as v from 'valibot';
-import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
-import { issueText } from '../lib/schema.js';
+import { messageOf, type ErrorCode, type ErrorFacts, type OverlaybdError } from '../errors.js';
+import { problemOf, valueError, type ValueProblem } from '../lib/schema.js';
 import { MAX_DEPTH, jsonFacts, pathKey } from './json-text.js';
 
 const BYTE_ORDER_MARK = '\ufeff';
 
 /**
+ * @param of the file, or the facts that name it
  * @param precheck gets the value before the schema, so that it can refuse one that is too large to check
  * @param code of the errors: BAD_CONFIG for what an operator has written
  * @throws OverlaybdError `file: lowers.3.file: 7 is not a string`
@@ -16,27 +17,28 @@ const BYTE_ORDER_MARK = '\ufeff';
 export function parseWith<S extends v.GenericSchema>(
   schema: S,
   json: string,
-  name: string,
+  of: string | ErrorFacts,
   precheck?: (value: unknown) => void,
   code: ErrorCode = 'BAD_CONFIG',
 ): v.InferOutput<S> {
-  const wrong = (why: string, cause?: unknown): OverlaybdError =>
-    new OverlaybdError(code, `${name}: ${why}`, { cause });
+  const about = typeof of === 'string' ? { path: of } : of;
+  const wrong = (problem: ValueProblem, cause?: unknown): OverlaybdError =>
+    valueError(code, about, problem, cause);
   // Editors on Windows write a byte order mark, which is not JSON.
   const text = json.startsWith(BYTE_ORDER_MARK) ? json.slice(1) : json;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw wrong(`not JSON: ${messageOf(error)}`, error);
+    throw wrong({ why: `not JSON: ${messageOf(error)}` }, error);
   }
   precheck?.(value);
   const { duplicate, isTooDeep, largeNumbers } = jsonFacts(text);
-  if (duplicate) throw wrong(`${duplicate.join('.')}: duplicate key`);
-  if (isTooDeep) throw wrong(`more than ${MAX_DEPTH} levels deep`);
+  if (duplicate) throw wrong({ section: duplicate.join('.'), why: 'duplicate key' });
+  if (isTooDeep) throw wrong({ why: `more than ${MAX_DEPTH} levels deep` });
   // Report only the first problem: a hostile file may have a million.
   const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return result.output;
   // A schema sees only the rounded number.
-  throw wrong(issueText(result.issues[0], (path) => largeNumbers.get(pathKey(path))));
+  throw wrong(problemOf(result.issues[0], (path) => largeNumbers.get(pathKey(path))));
 }

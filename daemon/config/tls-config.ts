@@ -2,7 +2,8 @@
 // files.
 
 import * as v from 'valibot';
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { nonEmptyString, oneOf, someOf, strictObject } from '../lib/schema.js';
 
 export const TLS_MODES = ['off', 'on', 'require'] as const;
@@ -65,5 +66,5 @@ export function tlsFiles(config: TlsConfig): TlsFiles | null {
 }
 
 function wrongTls(why: string): OverlaybdError {
-  return new OverlaybdError('BAD_CONFIG', `tls: ${why}`);
+  return errorOf('BAD_CONFIG', { section: 'tls' }, why);
 }

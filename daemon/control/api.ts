@@ -2,8 +2,10 @@
 // bodies, so that curl can use it (docs/control-api.md). Only types, paths and limits; requests.ts checks
 // requests.
 
+import type { ErrorFacts } from '../errors.js';
 import type { DeviceSettings } from '../kernel/device-settings.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
+import type { PostedError } from '../lib/posted-error.js';
 
 export const API = {
   status: '/v1/status',
@@ -72,6 +74,8 @@ export interface ExportProblem {
   /** One of docs/errors.md. */
   readonly code: string;
   readonly message: string;
+  /** What it is about: docs/errors.md. */
+  readonly facts: ErrorFacts;
   /** When it began to fail, ISO 8601. */
   readonly since: string;
   /** The number of tries, and the pause between the last try and the next one. */
@@ -212,7 +216,7 @@ export interface WarmStatus {
   readonly bytes: number;
   readonly cached: number;
   /** null unless it has failed. */
-  readonly problem: ErrorAnswer | null;
+  readonly problem: Omit<ErrorAnswer, 'cause'> | null;
 }
 
 /** GET /v1/warm */
@@ -272,8 +276,5 @@ export interface DaemonStatus {
   readonly stuckFiles: readonly StuckFileStatus[];
 }
 
-/** The body of an error. */
-export interface ErrorAnswer {
-  readonly code: string;
-  readonly message: string;
-}
+/** The body of an error, with its cause. Daemons of version 0.1 leave out facts and cause. */
+export type ErrorAnswer = PostedError;

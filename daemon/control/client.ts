@@ -1,13 +1,14 @@
 // Sends requests to a running daemon over its control socket.
 
 import { request as httpRequest } from 'node:http';
-import { OverlaybdError, knownCode, messageOf } from '../errors.js';
+import { messageOf, type ErrorCode, type OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
+import { receivedError } from '../lib/posted-error.js';
 import {
   API,
   type AttachAnswer,
   type DaemonStatus,
   type DetachRequest,
-  type ErrorAnswer,
   type ExportList,
   type ExportStatus,
 } from './api.js';
@@ -81,11 +82,9 @@ export class ControlClient {
               const text = Buffer.concat(chunks).toString('utf8');
               const value: unknown = text === '' ? undefined : JSON.parse(text);
               if ((response.statusCode ?? 500) < 300) resolve(value);
-              else reject(asError(value));
+              else reject(receivedError(value, 'the daemon gives no reason'));
             } catch (error) {
-              reject(
-                new OverlaybdError('SOCKET', `${this.#socket}: no answer: ${messageOf(error)}`),
-              );
+              reject(this.#error('SOCKET', `no answer: ${messageOf(error)}`, error));
             }
           });
         },
@@ -97,28 +96,23 @@ export class ControlClient {
 
   #noAnswer(error: NodeJS.ErrnoException): OverlaybdError {
     if (error.code === 'EACCES') {
-      const message = `${this.#socket}: no permission to ask the daemon; run as its user or root`;
-      return new OverlaybdError('PERMISSION', message, { cause: error });
+      const why = 'no permission to ask the daemon; run as its user or root';
+      return this.#error('PERMISSION', why, error);
     }
     if (error.name === 'AbortError' || error.name === 'TimeoutError') {
-      const message = `${this.#socket}: the daemon has not answered for ${(this.#answerMs ?? 0) / 1000} s`;
-      return new OverlaybdError('NO_DAEMON', message, { cause: error });
+      const seconds = (this.#answerMs ?? 0) / 1000;
+      return this.#error('NO_DAEMON', `the daemon has not answered for ${seconds} s`, error);
     }
     const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
     const why = absent ? 'no daemon is running there' : error.message;
-    return new OverlaybdError(absent ? 'NO_DAEMON' : 'SOCKET', `${this.#socket}: ${why}`, {
-      cause: error,
-    });
+    return this.#error(absent ? 'NO_DAEMON' : 'SOCKET', why, error);
+  }
+
+  #error(code: ErrorCode, why: string, cause: unknown): OverlaybdError {
+    return errorOf(code, { path: this.#socket }, why, cause);
   }
 }
 
 function exportPath(name: string): string {
   return `${API.exports}/${encodeURIComponent(name)}`;
-}
-
-/** @param value the body, of any JSON: it comes from another process */
-function asError(value: unknown): OverlaybdError {
-  const { code, message } = (value ?? {}) as Partial<Record<keyof ErrorAnswer, unknown>>;
-  const text = typeof message === 'string' ? message : 'the daemon gives no reason';
-  return new OverlaybdError(knownCode(code), text);
 }

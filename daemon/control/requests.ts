@@ -5,9 +5,17 @@ import { besideSchema } from '../config/beside-schema.js';
 import { MAX_EXPORT_NAME_LENGTH } from '../config/daemon-config.js';
 import { MAX_LAYERS } from '../config/image-config.js';
 import { REGISTRY_KEYS, type RegistrySettings } from '../config/registry-settings.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { messageOf, type OverlaybdError } from '../errors.js';
 import { deviceIndex, deviceSettings } from '../kernel/device-settings.js';
-import { checked, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
+import {
+  checked,
+  someOf,
+  strictObject,
+  stringOf,
+  valueError,
+  wholeNumber,
+  type ValueProblem,
+} from '../lib/schema.js';
 
 const imageName = stringOf(
   'an absolute path, or an image such as docker://HOST/NAME:TAG',
@@ -119,17 +127,19 @@ export function parseTraceRequest(body: string): TraceRequest {
 export function checkExportName(name: string): string {
   const bytes = Buffer.byteLength(name);
   if (bytes <= MAX_EXPORT_NAME_LENGTH) return name;
-  throw wrong('export')(`a name of ${bytes} bytes, at most ${MAX_EXPORT_NAME_LENGTH} are allowed`);
+  const expected = `at most ${MAX_EXPORT_NAME_LENGTH}`;
+  const why = `a name of ${bytes} bytes, ${expected} are allowed`;
+  throw wrong('export')({ why, expected, got: bytes });
 }
 
 function parsed(body: string, subject: string): unknown {
   try {
     return JSON.parse(body) as unknown;
   } catch (error) {
-    throw wrong(subject)(`not JSON: ${messageOf(error)}`);
+    throw wrong(subject)({ why: `not JSON: ${messageOf(error)}` });
   }
 }
 
-function wrong(subject: string): (why: string) => OverlaybdError {
-  return (why) => new OverlaybdError('BAD_ARGUMENT', `${subject}: ${why}`);
+function wrong(subject: string): (problem: ValueProblem) => OverlaybdError {
+  return (problem) => valueError('BAD_ARGUMENT', { section: subject }, problem);
 }

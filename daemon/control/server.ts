@@ -1,7 +1,8 @@
 // The server of the control API: HTTP over a Unix socket that only its owner can use. Passes requests on.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { OverlaybdError, codeOf, fullStory, type ErrorCode } from '../errors.js';
+import { OverlaybdError, type ErrorCode } from '../errors.js';
+import { postedError } from '../lib/posted-error.js';
 import { printableJson } from '../lib/printable.js';
 import { MAX_BODY_LENGTH, type ErrorAnswer } from './api.js';
 import { answer, type ControlHandlers } from './routes.js';
@@ -43,9 +44,8 @@ export class ControlServer {
       const result = await answer({ method, url, body: await read(request) }, this.#handlers);
       send(response, result === undefined ? 204 : 200, result);
     } catch (error) {
-      const code = codeOf(error);
-      const body: ErrorAnswer = { code, message: fullStory(error) };
-      send(response, STATUS_CODES[code] ?? 500, body);
+      const body: ErrorAnswer = postedError(error);
+      send(response, STATUS_CODES[body.code] ?? 500, body);
     }
   }
 }

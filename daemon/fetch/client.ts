@@ -11,7 +11,7 @@ import { realClock, type CancelTimer, type Clock } from './clock.js';
 import { ANSWER_MARGIN_MS, MAX_DEATHS, QUESTION_MS } from './limits.js';
 import { AskWindow } from './ask-window.js';
 import { OpenBlobs } from './open-blobs.js';
-import { rebuiltError } from './posted-error.js';
+import { rebuiltError } from '../lib/posted-error.js';
 import type {
   Answer,
   Answers,

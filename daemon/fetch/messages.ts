@@ -12,7 +12,7 @@ import type { PullPolicy, RegistrySettings } from '../config/registry-settings.j
 import type { LogFields, LogLevel } from '../log/logger.js';
 import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import type { FetchStatus } from './status.js';
-import type { PostedError } from './posted-error.js';
+import type { PostedError } from '../lib/posted-error.js';
 import type { TraceEntry } from './trace-file.js';
 
 /** Main thread to a reading thread, on its control port. */

@@ -17,7 +17,7 @@ import type {
   ReadAsk,
   WarmProgress,
 } from './messages.js';
-import { postedError } from './posted-error.js';
+import { postedError } from '../lib/posted-error.js';
 import { MAX_AHEAD_CHUNKS, type ChunkRange } from './read-ahead.js';
 import type { Scheduler } from './scheduler.js';
 

@@ -1,7 +1,14 @@
 // Collects what `verify` finds: keeps the first problems and counts all of them, since a hostile
 // blob can have a million.
 
-import { OverlaybdError, formatError, type ErrorCode, type FormatProblem } from '../errors.js';
+import {
+  OverlaybdError,
+  factsOf,
+  formatError,
+  type ErrorCode,
+  type ErrorFacts,
+  type FormatProblem,
+} from '../errors.js';
 
 /** Problems that are kept and printed. */
 export const MAX_LISTED = 100;
@@ -11,6 +18,8 @@ export interface Problem {
   readonly layer: number | null;
   readonly code: ErrorCode;
   readonly message: string;
+  /** What it is about: docs/errors.md. */
+  readonly facts: ErrorFacts;
 }
 
 export class ProblemList {
@@ -40,7 +49,8 @@ export class ProblemList {
     return this.listed.length < MAX_LISTED;
   }
 
-  #list(layer: number | null, { code, message }: OverlaybdError): void {
-    this.listed.push({ layer, code, message });
+  #list(layer: number | null, error: OverlaybdError): void {
+    const { code, message } = error;
+    this.listed.push({ layer, code, message, facts: factsOf(error) });
   }
 }

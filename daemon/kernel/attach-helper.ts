@@ -15,6 +15,7 @@ import {
   type HelperRequest,
 } from './helper-protocol.js';
 import type { Sysfs } from './sysfs.js';
+import { postedError } from '../lib/posted-error.js';
 
 /** Daemons of a machine: each has one connection. */
 const MAX_CONNECTIONS = 64;
@@ -125,7 +126,7 @@ export class AttachHelper {
       const code = codeOf(error);
       // A device in use is not an error here: the daemon repeats the request for a while.
       if (code !== 'BUSY') this.#log('error', `${peer.name}: ${fullStory(error)}`);
-      return { ok: false, code, message: messageOf(error) };
+      return { ok: false, ...postedError(error), message: messageOf(error) };
     } finally {
       for (const fd of passed) descriptors.close(fd);
     }

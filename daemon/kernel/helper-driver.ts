@@ -1,6 +1,6 @@
 // Connects devices through the attach helper, for a daemon without privileges.
 
-import { OverlaybdError, knownCode } from '../errors.js';
+import { OverlaybdError } from '../errors.js';
 import { EACCES, ECONNREFUSED, ENOENT, errnoText } from '../lib/errno.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { sockets } from '../native/socket.js';
@@ -14,6 +14,7 @@ import {
   type HelperAnswer,
   type HelperRequest,
 } from './helper-protocol.js';
+import { receivedError } from '../lib/posted-error.js';
 
 interface Waiting {
   readonly request: HelperRequest;
@@ -117,8 +118,9 @@ export class HelperDriver implements NbdDriver {
     this.#sendMore();
     if (answer.ok) waiting?.resolve();
     else if (waiting) {
-      const facts = { device: devicePath(indexOf(waiting.request)) };
-      waiting.reject(new OverlaybdError(knownCode(answer.code), answer.message, { facts }));
+      const error = receivedError(answer, 'the attach helper gives no reason');
+      error.addFacts({ device: devicePath(indexOf(waiting.request)) });
+      waiting.reject(error);
     }
   }
 }

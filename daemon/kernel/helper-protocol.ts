@@ -2,8 +2,8 @@
 // the daemon parses hostile images, so each checks what it receives from the other.
 
 import * as v from 'valibot';
-import { OverlaybdError, type ErrorCode } from '../errors.js';
-import { checked, jsonObject, strictKeys, strictObject } from '../lib/schema.js';
+import type { PostedError } from '../lib/posted-error.js';
+import { checked, jsonObject, strictKeys, strictObject, valueError } from '../lib/schema.js';
 import { backend, connectRequest, deviceIndex } from './device-settings.js';
 
 /** Requests of one daemon that the helper has not answered, or whose answers the daemon has not received. */
@@ -29,16 +29,13 @@ const requestSchema = v.pipe(
 
 export type HelperRequest = v.InferOutput<typeof requestSchema>;
 
-/** Answers come in the order of the requests. */
+/** Answers come in the order of the requests. Helpers of version 0.1 leave out facts. */
 export type HelperAnswer =
   | { readonly ok: true }
-  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
+  | ({ readonly ok: false } & Omit<PostedError, 'facts'> & Partial<PostedError>);
 
 /** @throws OverlaybdError PROTOCOL */
 export function parseHelperRequest(message: unknown): HelperRequest {
-  return checked(
-    requestSchema,
-    message,
-    (why) => new OverlaybdError('PROTOCOL', `attach helper: a wrong request: ${why}`),
-  );
+  const section = 'attach helper: a wrong request';
+  return checked(requestSchema, message, (why) => valueError('PROTOCOL', { section }, why));
 }

@@ -2,7 +2,9 @@
 // ours. valibot's own texts ("Expected >=1 but received 0") are never shown. Knows no schema of its own.
 
 import * as v from 'valibot';
+import type { ErrorCode, ErrorFacts, OverlaybdError } from '../errors.js';
 import { closest } from './closest.js';
+import { errorOf } from './fault.js';
 import { withoutLogin } from './without-login.js';
 
 /** Characters of a wrong string that a message repeats. */
@@ -82,38 +84,70 @@ export function oneOf<const O extends readonly (string | number)[]>(options: O) 
   });
 }
 
+/** What is wrong with a value. */
+export interface ValueProblem extends Pick<ErrorFacts, 'section' | 'expected' | 'got'> {
+  /** A sentence about the value. */
+  readonly why: string;
+}
+
+/** The error of a wrong value. @param about names what has it; its section is a place, in which that of the value is */
+export function valueError(
+  code: ErrorCode,
+  about: ErrorFacts,
+  { why, ...problem }: ValueProblem,
+  cause?: unknown,
+): OverlaybdError {
+  const places = [about.section, problem.section].filter((each) => each !== undefined);
+  const section = places.length > 0 ? { section: places.join(': ') } : {};
+  return errorOf(code, { ...about, ...problem, ...section }, why, cause);
+}
+
 /**
- * @param problem makes the error from {@link issueText}
+ * @param problem makes the error
  * @throws what `problem` makes
  */
 export function checked<S extends v.GenericSchema>(
   schema: S,
   value: unknown,
-  problem: (text: string) => Error,
+  problem: (what: ValueProblem) => Error,
 ): v.InferOutput<S> {
   // The first problem is enough: a hostile value may have a million of them.
   const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return result.output;
-  throw problem(issueText(result.issues[0]));
+  throw problem(problemOf(result.issues[0]));
 }
 
 /**
- * Where and what: `listen.0: unknown key "adress"; did you mean "address"?`.
+ * Where and what: `listen.0`, and `unknown key "adress"; did you mean "address"?`.
  * @param exact the digits of a number at that path, if no number of JavaScript has them all
  */
-export function issueText(
+export function problemOf(
   issue: v.BaseIssue<unknown>,
   exact: (path: readonly (string | number)[]) => string | undefined = () => undefined,
-): string {
+): ValueProblem {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
   const text = sentence(issue);
   const digits = exact(path);
   const rounded = shown(issue.input);
-  const what =
-    digits !== undefined && text.startsWith(rounded) ? digits + text.slice(rounded.length) : text;
+  const isAbout = text.startsWith(rounded);
+  const got = digits ?? rounded;
+  const why = isAbout ? got + text.slice(rounded.length) : text;
   // A key that is unknown or missing is named by the sentence.
   const where = issue.type === 'strict_object' ? path.slice(0, -1) : path;
-  return where.length === 0 ? what : `${where.join('.')}: ${what}`;
+  const facts =
+    isAbout && !isOfKey(issue) ? { got, ...expectedIn(text.slice(rounded.length)) } : {};
+  return { ...(where.length > 0 && { section: where.join('.') }), why, ...facts };
+}
+
+/** The input of such an issue is a key, or lacks one. */
+function isOfKey({ type, expected }: v.BaseIssue<unknown>): boolean {
+  return type === 'strict_object' && expected !== 'Object';
+}
+
+/** From `... is not a string` to `a string`; without the hint of a likely value. */
+function expectedIn(rest: string): Pick<ErrorFacts, 'expected'> {
+  const expected = /^ is not ([^]*?)(?:; did you mean [^]*)?$/.exec(rest)?.[1];
+  return expected === undefined ? {} : { expected };
 }
 
 /** The problems that valibot's own schemas find; the others have a sentence of this file. */

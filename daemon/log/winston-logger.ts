@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger, format, transports } from 'winston';
 import { counted } from '../lib/counted.js';
+import { publicFact } from '../lib/fault.js';
 import {
   MAX_MESSAGE_LENGTH,
   printableJsonLine,
@@ -67,7 +68,8 @@ function prettyLine({ level, message, timestamp }: Info): string {
 function jsonLine(info: Info): string {
   const entries = Object.entries(info).map(([name, value]) => {
     if (typeof value !== 'string') return [name, value];
-    return [name, shortened(value, name === 'message' ? MAX_MESSAGE_LENGTH : MAX_FIELD_LENGTH)];
+    if (name === 'message') return [name, shortened(value, MAX_MESSAGE_LENGTH)];
+    return [name, shortened(publicFact(value), MAX_FIELD_LENGTH)];
   });
   return printableJsonLine(Object.fromEntries(entries));
 }

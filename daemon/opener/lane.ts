@@ -11,6 +11,8 @@ import type { FromOpener, OpenRequest, PostedImage } from './messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 import { fileOf } from '../image/disks/spec.js';
 import { notWanted, WaitingOpenings } from './waiting-openings.js';
+import { errorOf } from '../lib/fault.js';
+import { rebuiltError } from '../lib/posted-error.js';
 
 const ENTRY = new URL('../opener/worker.js', import.meta.url);
 /** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
@@ -152,9 +154,7 @@ export class OpenerLane {
         }
         return this.#done((job) => job.resolve(message.image));
       case 'failed':
-        return this.#done((job) =>
-          job.reject(new OverlaybdError(message.code, message.message, { facts: message.facts })),
-        );
+        return this.#done((job) => job.reject(rebuiltError(message.error)));
       case 'bug':
         return this.#done((job) => job.reject(new Error(message.stack)));
     }
@@ -192,8 +192,8 @@ export class OpenerLane {
 
   #refuse(why: string): void {
     this.#done((job) => {
-      const name = describeBlobs(job.request.source.blobs);
-      job.reject(new OverlaybdError('LIMIT', `${name}: ${why}`));
+      const image = describeBlobs(job.request.source.blobs);
+      job.reject(errorOf('LIMIT', { image }, why));
     });
   }
 

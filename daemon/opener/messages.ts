@@ -1,9 +1,9 @@
 // The messages between the control plane and its opener thread. Types only.
 
-import type { ErrorCode, ErrorFacts } from '../errors.js';
 import type { BlobParts } from '../image/plan/blob-pool.js';
 import type { OpenedImage } from '../image/stack/open.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
+import type { PostedError } from '../lib/posted-error.js';
 import type { ImageSource } from '../image/plan/image-source.js';
 import type { RecordsPlace, RemoteLine } from '../registry/remote.js';
 
@@ -30,11 +30,6 @@ export type FromOpener =
   | { readonly type: 'whole' }
   /** Its descriptors are the receiver's from now on. */
   | { readonly type: 'opened'; readonly image: PostedImage }
-  | {
-      readonly type: 'failed';
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly facts: ErrorFacts;
-    }
+  | { readonly type: 'failed'; readonly error: PostedError }
   /** Something that we did not expect. */
   | { readonly type: 'bug'; readonly stack: string };

@@ -3,7 +3,7 @@
 
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { OverlaybdError, factsOf, messageOf } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import { FetchedImages } from '../fetch/remote.js';
 import { noImages, type RemoteImages } from '../registry/remote.js';
 import { ReaderFactory } from '../image/disks/reader-factory.js';
@@ -12,6 +12,7 @@ import { ImageEffort, TooLargeHere } from './effort.js';
 import { openImage } from '../image/stack/open.js';
 import type { FromOpener, OpenRequest } from './messages.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
+import { postedError } from '../lib/posted-error.js';
 
 if (!parentPort) throw new Error('opener/worker.ts runs as a worker thread only');
 const port = parentPort;
@@ -56,9 +57,7 @@ async function open({
     return { type: 'opened', image: { ...image, blobs } };
   } catch (error) {
     if (error instanceof TooLargeHere) return { type: 'whole' };
-    if (error instanceof OverlaybdError) {
-      return { type: 'failed', code: error.code, message: error.message, facts: factsOf(error) };
-    }
+    if (error instanceof OverlaybdError) return { type: 'failed', error: postedError(error) };
     const stack = error instanceof Error ? error.stack : undefined;
     return { type: 'bug', stack: stack ?? messageOf(error) };
   }

@@ -32,14 +32,14 @@ export function exportStatuses(
   const failed = [...images.failed].map(([name, { source, problem, isOpening }]): ExportStatus => {
     const image = describeBlobs(source.blobs);
     const retrySeconds = retryDelayMs(problem) / 1000;
-    const { code, message, since, tries } = problem;
+    const { code, message, facts = {}, since, tries } = problem;
     return {
       name,
       state: isOpening ? 'opening' : 'failed',
       image,
       description: '',
       size: 0,
-      problem: { code, message, since, tries, retrySeconds },
+      problem: { code, message, facts, since, tries, retrySeconds },
       remote: null,
       added: isAdded(name),
     };

@@ -88,6 +88,7 @@ export class SlowStart {
       problem: {
         code: 'BUSY',
         message: 'the daemon is starting: its image is being opened',
+        facts: {},
         since: this.#since,
         tries: 0,
         retrySeconds: 0,

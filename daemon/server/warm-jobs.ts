@@ -111,10 +111,13 @@ export class WarmJobs {
     } catch (error) {
       // Cancelled: its questions fail.
       if (job.status.state !== 'running') return;
-      const problem = { code: codeOf(error), message: fullStory(error) };
+      const facts = { ...factsOf(error), image };
+      const problem = { code: codeOf(error), message: fullStory(error), facts };
       this.#end(job, { state: 'failed', problem });
-      const facts = { ...factsOf(error), image, code: problem.code };
-      this.#log.log('error', `warm: ${image}: ${problem.message}`, facts);
+      this.#log.log('error', `warm: ${image}: ${problem.message}`, {
+        ...facts,
+        code: problem.code,
+      });
     }
   }
 

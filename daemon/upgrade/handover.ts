@@ -5,7 +5,7 @@
 import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
-import { checked, strictObject, wholeNumber } from '../lib/schema.js';
+import { checked, strictObject, valueError, wholeNumber } from '../lib/schema.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { descriptors } from '../native/descriptors.js';
 import type { ListeningSocket } from '../listen/listening-socket.js';
@@ -83,7 +83,7 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
 
 /** @throws OverlaybdError BAD_CONFIG. @internal for its unit test */
 export function parseHandover(value: unknown): Handover {
-  return checked(handoverSchema, value, (why) => new OverlaybdError('BAD_CONFIG', why));
+  return checked(handoverSchema, value, (why) => valueError('BAD_CONFIG', {}, why));
 }
 
 /** The sockets that came from the service manager. */

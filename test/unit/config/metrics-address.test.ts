@@ -29,7 +29,7 @@ await test('what is not an address is refused', (t) => {
     'unix://m.sock',
     'http://a:1',
   ]) {
-    const message = `metrics: ${JSON.stringify(text)}: neither HOST:PORT nor unix:///PATH`;
+    const message = `metricsListen: expected HOST:PORT or unix:///PATH, got ${JSON.stringify(text)}`;
     t.throws(() => parseMetricsAddress(text), { code: 'BAD_CONFIG', message });
   }
   t.end();

@@ -9,10 +9,11 @@ import type { DaemonStatus, AttachAnswer } from '../../../daemon/control/api.js'
 import { ControlClient } from '../../../daemon/control/client.js';
 import type { ControlHandlers } from '../../../daemon/control/routes.js';
 import { ControlServer } from '../../../daemon/control/server.js';
-import { OverlaybdError } from '../../../daemon/errors.js';
+import { OverlaybdError, factsOf } from '../../../daemon/errors.js';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { sockets } from '../../../daemon/native/socket.js';
 import { until } from '../../support/until.js';
+import { thrownBy } from '../../support/error-rows.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import type { AttachRequest } from '../../../daemon/control/requests.js';
 
@@ -73,6 +74,25 @@ await test('errors reach the client with code and message', async (t) => {
     await t.rejects(client.reload(), { code, message: `it is ${code} "quoted"\nwith lines` });
   }
   await t.rejects(client.upgrade(), { code: 'BUG', message: /^BUG: TypeError: a bug\n {4}at / });
+});
+
+await test('errors reach the client with facts and causes, and without secrets', async (t) => {
+  const cause = new OverlaybdError('REMOTE', 'inner', { facts: { host: 'h:5000', status: 503 } });
+  const facts = { image: 'h:5000/app:1', digest: 'sha256:0', got: 7 };
+  const { client } = start(t, {
+    reload: async () => {
+      throw new OverlaybdError('IO', 'outer', { facts, cause });
+    },
+    upgrade: async () => {
+      throw new OverlaybdError('IO', 'url', { facts: { url: 'https://u:pw@h/b?sig=pw' } });
+    },
+  });
+  const error = (await thrownBy(() => client.reload())) as OverlaybdError;
+  t.match(error, { code: 'IO', message: 'outer' });
+  t.same(factsOf(error), { ...facts, host: 'h:5000', status: 503 });
+  t.match(error.cause, { code: 'REMOTE', message: 'inner', facts: { status: 503 } });
+  const url = 'https://...@h/b?...';
+  await t.rejects(client.upgrade(), { code: 'IO', message: 'url', facts: { url } });
 });
 
 await test('a server that closes answers running requests', async (t) => {

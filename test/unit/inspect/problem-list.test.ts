@@ -16,6 +16,7 @@ await test('problems are counted by layer, and the first ones are kept', (t) => 
     layer: 0,
     code: 'BAD_FORMAT',
     message: 'blob: block 5 at byte 7: expected this, got that',
+    facts: problem,
   });
   t.end();
 });

@@ -21,7 +21,8 @@ await test('reports of a good image, a bad one, and an interrupted check', (t) =
     renderReport(good),
     /^image: good: 1 layer; 1\.0 MiB checked in 0\.5 s \(2\.0 MiB\/s\)\n$/,
   );
-  const problems = [{ layer: 1, code: 'BAD_FORMAT' as const, message: '/b: \u001b[31m' }];
+  const message = '/b: \u001b[31m';
+  const problems = [{ layer: 1, code: 'BAD_FORMAT' as const, message, facts: {} }];
   const layers = [good.layers[0]!, { path: '/b', role: 'lower' as const, problemCount: 3 }];
   const bad = renderReport({ ...good, good: false, problemCount: 3, problems, layers });
   t.match(bad, /^\/b: \\u\{1b\}\[31m\nand 2 more\nimage: bad: 3 problems in 1 of 2 layers; /);

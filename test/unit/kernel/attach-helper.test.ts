@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type Test } from 'tap';
-import { OverlaybdError } from '../../../daemon/errors.js';
+import { errorOf } from '../../../daemon/lib/fault.js';
 import { MessageChannel } from '../../../daemon/ipc/message-channel.js';
 import { AttachHelper, MAX_CONNECTIONS_PER_USER } from '../../../daemon/kernel/attach-helper.js';
 import { HelperDriver } from '../../../daemon/kernel/helper-driver.js';
@@ -128,14 +128,20 @@ await test('errors reach the driver unchanged, and no descriptor stays open', as
   t.teardown(() => pairs.forEach((fd) => descriptors.close(fd)));
   await driver.connect(request(0), [pairs[1]]);
   const before = openDescriptors();
-  await t.rejects(driver.connect(request(0), [pairs[1]]), {
-    code: 'BUSY',
-    message: /nbd0: in use/,
-  });
+  const inUse = { code: 'BUSY', message: /nbd0: in use/ };
+  await t.rejects(driver.connect(request(0), [pairs[1]]), inUse);
   await t.rejects(driver.disconnect(0, ownerOf(7)), {
     code: 'DEVICE',
     message: /not connected as/,
     facts: { device: '/dev/nbd0' },
+  });
+  world.kernel.before = () => {
+    throw errorOf('DEVICE', { got: 2 }, 'outer', errorOf('IO', { path: '/sys' }, 'inner'));
+  };
+  await t.rejects(driver.connect(request(1), pairs), {
+    code: 'DEVICE',
+    facts: { got: 2, path: '/sys', device: '/dev/nbd1' },
+    cause: { code: 'IO', message: '/sys: inner' },
   });
   world.kernel.before = () => {
     throw new TypeError('a bug of the kernel');
@@ -167,7 +173,7 @@ await test('answers go to the asking daemon, in order, one after the other', asy
     // Later requests would finish sooner.
     await pause(40 - index * 10);
     inside--;
-    if (index === 2) throw new OverlaybdError('BUSY', 'two');
+    if (index === 2) throw errorOf('BUSY', {}, 'two');
   };
   const order: string[] = [];
   const all = [0, 1, 2, 3].map((index) =>

@@ -192,8 +192,8 @@ const told = (schema: v.GenericSchema, value: unknown): string => {
   let text = '';
   const accepted = new Error('accepted');
   try {
-    checked(schema, value, (why) => {
-      text = why;
+    checked(schema, value, ({ section, why }) => {
+      text = section === undefined ? why : `${section}: ${why}`;
       return accepted;
     });
   } catch (error) {

@@ -1,7 +1,7 @@
 // Exports in the status: served, being opened, and failed with the reason; and their counts for the log.
 import { test } from 'tap';
 import { fileRef } from '../../../daemon/blob/blob-ref.js';
-import { OverlaybdError } from '../../../daemon/errors.js';
+import { errorOf } from '../../../daemon/lib/fault.js';
 import type { BlobStatus, FetchStatus } from '../../../daemon/fetch/status.js';
 import { problemOf } from '../../../daemon/image/problem.js';
 import type { ImageTable } from '../../../daemon/image/table.js';
@@ -13,7 +13,7 @@ import {
 } from '../../../daemon/server/export-status.js';
 
 const source = { blobs: [fileRef('/a'), fileRef('/b')], partition: null };
-const problem = problemOf(new OverlaybdError('NOT_FOUND', '/a: no such file'), null);
+const problem = problemOf(errorOf('NOT_FOUND', { blob: '/a' }, 'no such file'), null);
 const file = { kind: 'file', name: '/a', fd: -1, offset: 0, size: 4096 };
 const image = { description: '2 layers', size: 4096, disk: { kind: 'raw', source: file } };
 const served = { name: '/web.json', image };
@@ -52,7 +52,8 @@ await test('served exports come first, then the others with their problem', (t) 
   };
   const table = tableOf({ exports: { web: served }, failed });
   const { code, message, since, tries } = problem;
-  const shown = { code, message, since, tries, retrySeconds: 1 };
+  const facts = { blob: '/a' };
+  const shown = { code, message, facts, since, tries, retrySeconds: 1 };
   const missing = {
     image: '/a /b',
     description: '',
