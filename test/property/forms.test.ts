@@ -1,30 +1,25 @@
 // Random stacks of layers in every form of their contents: opened as `serve` does, read back through the merged disk by
 // the independent reader of EROFS, and compared with the same layers merged and written as EROFS directly, which
-// trees.test.ts compares with a plain model. RAFS has a test of its own.
+// trees.test.ts compares with a plain model. RAFS, turboOCI and EROFS on several devices have tests of their own.
 import * as fc from 'fast-check';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import tap, { test } from 'tap';
-import { writeErofs } from '../../daemon/erofs/write.js';
 import type { Beside } from '../../daemon/image/plan/image-source.js';
 import type { EntryDraft } from '../../daemon/tree/builder.js';
-import { mergeLayers } from '../../daemon/tree/merge.js';
 import { arbitraryLayers } from '../support/arbitrary-trees.js';
 import { writeDrafts } from '../support/draft-archive.js';
-import { deviceOf } from '../support/erofs/device.js';
-import { readErofs, type ErofsEntry } from '../support/erofs/reader.js';
-import { storedLayer, writeArchiveForm } from '../support/forms/archive-form.js';
+import { writeArchiveForm } from '../support/forms/archive-form.js';
 import { writeComposefsForm } from '../support/forms/composefs-form.js';
+import { checkEntries, directly } from '../support/forms/directly.js';
 import { asTarfs, withoutHoles, withTexts } from '../support/forms/draft-limits.js';
 import { writeTarfsForm } from '../support/forms/tarfs-form.js';
 import { writeTocForm } from '../support/forms/toc-form.js';
-import { comparable, filesOf } from '../support/forms/tree-files.js';
-import { readRange, withDevice } from '../support/in-process.js';
+import { filesOf } from '../support/forms/tree-files.js';
+import { withDevice } from '../support/in-process.js';
 import { usualOrLong } from '../support/long-tests.js';
 import { SEED } from '../support/seed.js';
 import { withoutRefused } from '../support/tree-model.js';
-import { treeOf } from '../support/trees.js';
 import { writeZtoc } from '../support/ztoc-writer.js';
 
 // Random cases: on a busy machine tap's 30 seconds a file are too short.
@@ -63,17 +58,6 @@ function fitted({ form, layers }: Case): EntryDraft[][] {
   return withoutRefused(
     layers.slice(0, isAlone ? 1 : layers.length).map((layer) => layer.map(fit)),
   );
-}
-
-/** The layers merged and written without any format. */
-function directly(layers: readonly EntryDraft[][]): readonly ErofsEntry[] {
-  const stored = layers.map(storedLayer);
-  const trees = stored.map(({ drafts }) => treeOf(drafts));
-  const device = writeErofs(mergeLayers(trees), { uuidSeed: [] });
-  const sources = trees.flatMap(({ sourceCount }, i) =>
-    sourceCount === 0 ? [] : [stored[i]?.bytes as Buffer],
-  );
-  return readErofs(deviceOf(device, sources), device.deviceSize).entries;
 }
 
 interface Written {
@@ -144,11 +128,7 @@ await test('any stack of layers is the same in every form', async (t) => {
       await withDevice(
         paths,
         async ({ device }) => {
-          const bytes = await readRange(device, 0, device.size);
-          const back = readErofs((at, n) => bytes.subarray(at, at + n), device.size).entries;
-          const [got, wanted] = [comparable(back), comparable(want)];
-          if (isDeepStrictEqual(got, wanted)) return;
-          throw new Error(`${JSON.stringify(got)} is not ${JSON.stringify(wanted)}`);
+          await checkEntries(device, want);
         },
         beside,
       );

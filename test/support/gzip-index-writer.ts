@@ -3,11 +3,14 @@ import { constants, deflateSync, gunzipSync } from 'node:zlib';
 import { rawCrc32c } from './crc32c.js';
 import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import { indexGzip } from '../../daemon/inflate/index-gzip.js';
+import { CODECS } from '../../daemon/pieces/piece-table.js';
 import { MemorySource } from './memory-source.js';
 
 const HEADER_SIZE = 333;
 const CHECKPOINT_SIZE = 29;
 const WINDOW_SIZE = 32_768;
+/** A gzip header without a name and other fields. */
+const HEADER_OF_MEMBER = 10;
 
 export interface WrittenCheckpoint {
   plain: number;
@@ -30,8 +33,16 @@ export interface GzipIndexFields {
   patch?: (header: Buffer) => void;
 }
 
-/** What an index of this blob has, with places where the blob's own blocks begin. */
-export async function gzipIndexOf(gzip: Buffer, spanSize: number): Promise<GzipIndexFields> {
+/**
+ * What an index of this blob has, with places where the blob's own blocks begin.
+ * @param gzip members whose headers have HEADER_OF_MEMBER bytes
+ * @param atMembers whether later members, after their headers, are places, too
+ */
+export async function gzipIndexOf(
+  gzip: Buffer,
+  spanSize: number,
+  atMembers = false,
+): Promise<GzipIndexFields> {
   const plain = gunzipSync(gzip, { finishFlush: constants.Z_SYNC_FLUSH });
   const table = await indexGzip(
     new MemorySource(gzip, 'gzip'),
@@ -39,15 +50,17 @@ export async function gzipIndexOf(gzip: Buffer, spanSize: number): Promise<GzipI
     () => undefined,
     spanSize,
   );
-  const checkpoints = Array.from(table.begins, (begin, i): WrittenCheckpoint => {
+  const all = Array.from(table.begins, (begin, i): WrittenCheckpoint & { isMember: boolean } => {
+    const isMember = CODECS[table.codecs[i] as number] === 'gzip';
     const bits = table.blocks?.bits[i] ?? 0;
     const at = table.positions[i] ?? 0;
     const window = Buffer.alloc(WINDOW_SIZE);
     const before = plain.subarray(Math.max(0, at - WINDOW_SIZE), at);
     window.set(before, WINDOW_SIZE - before.length);
-    // The header of the first member has 10 bytes.
-    return { plain: at, stored: i === 0 ? 10 : begin + (bits === 0 ? 0 : 1), bits, window };
+    const skipped = isMember ? HEADER_OF_MEMBER : Math.sign(bits);
+    return { plain: at, stored: begin + skipped, bits, window, isMember };
   });
+  const checkpoints = all.filter(({ isMember }, i) => i === 0 || atMembers || !isMember);
   return { checkpoints, gzipSize: gzip.length, plainSize: plain.length };
 }
 

@@ -23,7 +23,10 @@ export function writeArchiveForm(drafts: readonly EntryDraft[], options: Archive
   return inMembers(bytes, options);
 }
 
-function inMembers(archive: Buffer, { codec, memberSize }: ArchiveOptions): Buffer {
+export function inMembers(
+  archive: Buffer,
+  { codec, memberSize }: Pick<ArchiveOptions, 'codec' | 'memberSize'>,
+): Buffer {
   const members: Buffer[] = [];
   for (let at = 0; at < archive.length; at += memberSize) {
     members.push(ENCODERS[codec](archive.subarray(at, at + memberSize)));

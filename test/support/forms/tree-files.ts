@@ -1,4 +1,5 @@
 // The files of a tree that was read back from EROFS, and what every writer of images needs of them.
+import { createHash } from 'node:crypto';
 import { TYPE_BITS } from '../../../daemon/tree/file-types.js';
 import type { ErofsEntry, ErofsInode } from '../erofs/reader.js';
 
@@ -32,6 +33,6 @@ export function comparable(entries: readonly ErofsEntry[]): unknown[] {
     ...rest,
     size: bytes?.length,
     xattrs: { ...rest.xattrs },
-    bytes: bytes?.toString('latin1'),
+    bytes: bytes && createHash('sha256').update(bytes).digest('hex'),
   }));
 }
