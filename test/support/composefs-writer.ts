@@ -24,6 +24,15 @@ export interface ImageFile {
   linkTo?: string;
   /** 32 bytes for the inode, which then has the time of the image. */
   isCompact?: boolean;
+  /** Bytes that are left free behind its xattrs. */
+  room?: number;
+}
+
+export interface ImageOptions {
+  /** Bytes; 4096 by default. */
+  blockSize?: number;
+  /** What lies in front of the inodes, from byte 4096 on: a multiple of 4096 bytes. */
+  front?: Buffer;
 }
 
 export interface WrittenImage {
@@ -55,7 +64,10 @@ const TYPES = new Map([
   [0o120000, 7],
 ]);
 
-export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
+export function writeComposefs(
+  files: readonly ImageFile[],
+  { blockSize = BLOCK, front = Buffer.alloc(0) }: ImageOptions = {},
+): WrittenImage {
   const own = files.filter(({ linkTo }) => linkTo === undefined);
   const below = new Map<string, ImageFile[]>();
   for (const file of files) {
@@ -66,28 +78,30 @@ export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
     else below.set(folder, [file]);
   }
   const inodes = new Map<string, number>();
-  let next = BLOCK;
-  for (const { path, xattrs = {} } of own) {
+  let next = BLOCK + front.length;
+  for (const { path, xattrs = {}, room = 8 } of own) {
     inodes.set(path, next);
-    next += Math.max(1, Math.ceil((72 + xattrArea(xattrs).length) / SLOT)) * SLOT;
+    next += Math.ceil((inodeBytes(xattrs) + room) / SLOT) * SLOT;
   }
   const inodesEnd = Math.ceil(next / BLOCK) * BLOCK;
   const blocks: Buffer[] = [];
+  let place = inodesEnd;
   const directories = new Map<string, number>();
   const bytes = Buffer.alloc(inodesEnd);
+  bytes.set(front, BLOCK);
   bytes.writeUInt32LE(0xd078629a, 0);
   bytes.writeUInt32LE(1, 4);
   bytes.writeUInt32LE(0xe0f5e1e2, 1024);
   bytes.writeUInt32LE(6, 1024 + 8);
-  bytes[1024 + 12] = 12;
-  bytes.writeUInt16LE(BLOCK / 32, 1024 + 14);
+  bytes[1024 + 12] = Math.log2(blockSize);
+  bytes.writeUInt16LE((BLOCK + front.length) / 32, 1024 + 14);
   bytes.writeBigInt64LE(BigInt(EPOCH), 1024 + 24);
   for (const file of own) {
     const { path, mode, inline = '' } = file;
     const at = inodes.get(path) as number;
     const isFolder = (mode & 0o170000) === 0o040000;
     const contents = isFolder
-      ? directory(path, below.get(path) ?? [], inodes)
+      ? directory(path, below.get(path) ?? [], inodes, blockSize)
       : Buffer.from(inline);
     const end = writeInode(bytes, at, file, contents.length);
     if (file.size !== undefined) continue;
@@ -96,14 +110,14 @@ export function writeComposefs(files: readonly ImageFile[]): WrittenImage {
       if (isFolder) directories.set(path, end);
       continue;
     }
-    const place = inodesEnd + blocks.length * BLOCK;
     bytes.writeUInt16LE(file.isCompact ? 0 : 1, at);
-    bytes.writeUInt32LE(place / BLOCK, at + 16);
+    bytes.writeUInt32LE(place / blockSize, at + 16);
     blocks.push(Buffer.concat([contents, Buffer.alloc(-contents.length & (BLOCK - 1))]));
     if (isFolder) directories.set(path, place);
+    place += Math.ceil(contents.length / BLOCK) * BLOCK;
   }
   const all = Buffer.concat([bytes, ...blocks]);
-  all.writeUInt32LE(all.length / BLOCK, 1024 + 36);
+  all.writeUInt32LE(all.length / blockSize, 1024 + 36);
   return { bytes: all, inodes, directories };
 }
 
@@ -137,6 +151,11 @@ function writeInode(bytes: Buffer, at: number, file: ImageFile, length: number):
   return end;
 }
 
+/** Of an inode that is not compact, with its xattrs. */
+export function inodeBytes(xattrs: Record<string, Uint8Array | string> = {}): number {
+  return 64 + xattrArea(xattrs).length;
+}
+
 function xattrArea(xattrs: Record<string, Uint8Array | string>): Buffer {
   const entries = Object.entries(xattrs).map(([name, text]) => {
     const value = Buffer.from(text as string);
@@ -157,8 +176,13 @@ function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
-/** One block. @param below what is in it */
-function directory(path: string, below: readonly ImageFile[], inodes: Map<string, number>): Buffer {
+/** Blocks, each with its own entries. @param below what is in it */
+function directory(
+  path: string,
+  below: readonly ImageFile[],
+  inodes: Map<string, number>,
+  blockSize: number,
+): Buffer {
   const nidOf = (name: string): number => (inodes.get(name) as number) / 32;
   const inside = below.map((file) => ({
     name: file.path.slice(path === '' ? 0 : path.length + 1),
@@ -170,15 +194,35 @@ function directory(path: string, below: readonly ImageFile[], inodes: Map<string
     { name: '.', nid: nidOf(path), type: 2 },
     { name: '..', nid: nidOf(parent(path)), type: 2 },
   ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const bytes = Buffer.alloc(BLOCK);
-  let nameAt = 12 * all.length;
-  for (const [i, { name, nid, type }] of all.entries()) {
+  const blocks: (typeof all)[] = [];
+  let size = blockSize;
+  for (const entry of all) {
+    const { length } = entry.name;
+    if (size + 12 + length > blockSize) {
+      blocks.push([]);
+      size = 0;
+    }
+    blocks.at(-1)?.push(entry);
+    size += 12 + length;
+  }
+  return Buffer.concat(
+    blocks.map((entries, i) => directoryBlock(entries, i < blocks.length - 1 ? blockSize : size)),
+  );
+}
+
+function directoryBlock(
+  entries: readonly { name: string; nid: number; type: number }[],
+  size: number,
+): Buffer {
+  const bytes = Buffer.alloc(size);
+  let nameAt = 12 * entries.length;
+  for (const [i, { name, nid, type }] of entries.entries()) {
     bytes.writeBigUInt64LE(BigInt(nid), 12 * i);
     bytes.writeUInt16LE(nameAt, 12 * i + 8);
     bytes[12 * i + 10] = type;
     nameAt += bytes.write(name, nameAt, 'latin1');
   }
-  return bytes.subarray(0, nameAt);
+  return bytes;
 }
 
 /** The xattrs of a file whose contents are an object. */

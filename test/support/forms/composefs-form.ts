@@ -20,22 +20,39 @@ export interface ComposefsForm {
 export function writeComposefsForm(files: readonly TreeFile[]): ComposefsForm {
   const objects = new Map<string, Buffer>();
   const images = files.map((file): ImageFile => {
-    const { path, sameAs, bytes, target, rdev, uid, gid, mtime, mtimeNs, nlink } = file;
-    const mode = fullMode(file);
-    if (sameAs !== undefined) return { path, mode, linkTo: sameAs };
-    const xattrs = Object.fromEntries(
-      Object.entries(file.xattrs).map(([name, value]) => [name, Buffer.from(value, 'latin1')]),
-    );
-    const image = { path, mode, uid, gid, mtime, mtimeNs, nlink, xattrs };
-    if (target !== null) return { ...image, inline: Buffer.from(target, 'latin1') };
-    if (rdev) return { ...image, device: deviceWord(rdev) };
-    if (!bytes || bytes.length <= MAX_INLINE) return { ...image, ...(bytes && { inline: bytes }) };
+    const image = imageFileOf(file);
+    const { bytes, sameAs } = file;
+    if (sameAs !== undefined || !bytes) return image;
+    if (bytes.length <= MAX_INLINE) return { ...image, inline: bytes };
     const digest = fsVerity(bytes);
     const name = objectNameOf(digest);
     objects.set(name, bytes);
-    return { ...image, size: bytes.length, xattrs: { ...xattrs, ...objectXattrs(name, digest) } };
+    const xattrs = { ...image.xattrs, ...objectXattrs(name, digest) };
+    return { ...image, size: bytes.length, xattrs };
   });
   return { image: writeComposefs(images).bytes, objects };
+}
+
+/** The file without its contents. */
+export function imageFileOf(file: TreeFile): ImageFile {
+  const { path, sameAs, target, rdev, uid, gid, mtime, mtimeNs, nlink } = file;
+  const mode = fullMode(file);
+  if (sameAs !== undefined) return { path, mode, linkTo: sameAs };
+  const xattrs = Object.fromEntries(
+    Object.entries(file.xattrs).map(([name, value]) => [name, Buffer.from(value, 'latin1')]),
+  );
+  return {
+    path,
+    mode,
+    uid,
+    gid,
+    mtime,
+    mtimeNs,
+    nlink,
+    xattrs,
+    ...(target !== null && { inline: Buffer.from(target, 'latin1') }),
+    ...(rdev && { device: deviceWord(rdev) }),
+  };
 }
 
 /** As Linux encodes a device in 32 bits. */
