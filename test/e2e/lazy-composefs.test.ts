@@ -128,7 +128,11 @@ await test('an image without its store, and a store without an image of the kind
   const objects = ['--objects', join(fixture, 'objects')];
   const cases: [words: string[], code: number, message: RegExp][] = [
     [[image], 1, /the contents of 17 files in a folder of objects: name .* --objects$/m],
-    [[image, '--objects', '/nonexistent'], 1, /\/nonexistent: there is no such folder of objects/],
+    [
+      [image, '--objects', '/proc/nonexistent'],
+      1,
+      /\/nonexistent: there is no such folder of objects/,
+    ],
     [[image, '--objects', ''], 2, /--objects: needs a value/],
     [
       [join(root, 'f03-tar-pax/layer.tar'), ...objects],

@@ -173,7 +173,7 @@ await test('options about tables of contents that do not fit', async (t) => {
     [[tar, ...digest], 1, /a table of contents is named for it, but it is not eStargz or zstd/],
     [[estargz, '--toc-blob', tar], 1, /its table of contents is in the layer/],
     [[estargz, ...digest], 1, /expected the digest sha256:0{64}/],
-    [[estargz, '--toc-blob', '/nonexistent'], 1, /\/nonexistent/],
+    [[estargz, '--toc-blob', '/proc/nonexistent'], 1, /\/nonexistent/],
     [[estargz, estargz, ...digest], 2, /only for a single layer that is given as a file/],
     [[estargz, '--toc-digest', 'x'], 2, /"sha256:" and 64 digits/],
   ];

@@ -269,7 +269,7 @@ await t.test('--soci-index names it: by its digest or as a file', async (test) =
   const layer = layout.blob(describe('', upper.layer).digest)?.path as string;
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[name, '--soci-index', subject], 1, /0{64}/],
-    [[name, '--soci-index', '/nonexistent'], 1, /\/nonexistent/],
+    [[name, '--soci-index', '/proc/nonexistent'], 1, /\/nonexistent/],
     [[name, '--soci-index', layer], 1, /SOCI index/],
     [[layer, '--soci-index', file], 2, /--soci-index is for images of registries and layouts/],
     [

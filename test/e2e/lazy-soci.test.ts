@@ -174,7 +174,7 @@ await test('several layers, one of them without a ztoc; options that do not fit'
       2,
       /this layer is given twice, with different ztocs/,
     ],
-    [[gzip, '--ztoc', '/nonexistent'], 1, /\/nonexistent/],
+    [[gzip, '--ztoc', '/proc/nonexistent'], 1, /\/nonexistent/],
     [
       [gzip, '--ztoc', empty],
       1,

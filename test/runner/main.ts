@@ -29,6 +29,8 @@ const OUT = fileURLToPath(new URL('../..', import.meta.url));
 const ROOT = resolve(OUT, '..');
 /** How many ms each file took the last time: the slowest ones start first. */
 const TIMES_FILE = 'out/test-times.json';
+/** All of the output of each file that failed, as it was the last time. */
+const FAILURES_FOLDER = 'out/test-failures';
 /** tap makes the folders of tests below it. */
 const TAP_FOLDER = '.tap';
 
@@ -59,6 +61,14 @@ function report(file: string, outcome: Outcome, timeoutMs: number): Counts {
   if (lines.length > MAX_LINES) console.log(`  ... ${lines.length - MAX_LINES} lines more`);
   const known = counts ?? noCounts();
   return known.fail > 0 ? known : { ...known, total: known.total + 1, fail: 1 };
+}
+
+/** @returns the path of a file that has all of the output of a test file */
+function keep(file: string, { output }: Outcome): string {
+  mkdirSync(FAILURES_FOLDER, { recursive: true });
+  const path = join(FAILURES_FOLDER, `${file.replaceAll('/', '+')}.tap`);
+  writeFileSync(path, output);
+  return path;
 }
 
 function lastTimes(): Record<string, number> {
@@ -102,7 +112,8 @@ async function runAll({
     group.reduce((sumMs, file) => sumMs + (times[file] ?? Infinity), 0);
   const queue = groupsOf(files, isAlone).toSorted((a, b) => timeOf(b) - timeOf(a) || 0);
   const sum = noCounts();
-  let failedFiles = 0;
+  /** Lines that name the files that failed. */
+  const failed: string[] = [];
   const runGroup = async (group: readonly string[]): Promise<void> => {
     const turns = new Turns(isAlone, timeoutMs, surroundings);
     for (const file of group) {
@@ -110,7 +121,8 @@ async function runAll({
       times[file] = Math.round(outcome.ms);
       cpuMs.set(file, outcome.cpuMs);
       const counts = report(file, outcome, timeoutMs);
-      if (counts.fail > 0) failedFiles++;
+      if (counts.fail > 0)
+        failed.push(`failed: ${file}; all of its output is in ${keep(file, outcome)}`);
       for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += counts[name];
     }
     await turns.end();
@@ -122,13 +134,14 @@ async function runAll({
   writeFileSync(TIMES_FILE, JSON.stringify(times));
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   console.log(
-    `Node.js ${process.version}: ${files.length} files, ${failedFiles} failed, in ${seconds} s with ${jobs} at the same time`,
+    `Node.js ${process.version}: ${files.length} files, ${failed.length} failed, in ${seconds} s with ${jobs} at the same time`,
   );
   if (cpu) console.log(cpuTable(cpuMs).join('\n'));
+  for (const line of failed) console.log(line);
   console.log(summary(sum));
   const isCovered = !coverage || reportCoverage(ROOT);
-  if (!isCovered && failedFiles === 0) console.log('ERROR: incomplete coverage');
-  return files.length > 0 && failedFiles === 0 && isCovered;
+  if (!isCovered && failed.length === 0) console.log('ERROR: incomplete coverage');
+  return files.length > 0 && failed.length === 0 && isCovered;
 }
 
 killAllOnSignal();

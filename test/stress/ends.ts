@@ -33,7 +33,7 @@ function failures(folder: string): { args: string[]; code: number; says: RegExp 
     { args: [join(folder, 'not-there')], code: 1, says: /not-there/ },
     { args: [file('config.v1.json', '{')], code: 2, says: /config\.v1\.json/ },
     { args: [file('layer', cut)], code: 1, says: /layer/ },
-    { args: [disk, '--listen', 'unix:///nonexistent/socket'], code: 1, says: /cannot listen/ },
+    { args: [disk, '--listen', 'unix:///proc/nonexistent/socket'], code: 1, says: /cannot listen/ },
     { args: [disk, '--no-such-option'], code: 2, says: /unknown option --no-such-option/ },
     { args: [], code: 2, says: /nothing to serve/ },
   ];

@@ -107,7 +107,7 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'process.hasCapability': { args: [0], kinds: 'n' },
   'cacheFiles.lock': { args: [NO_SUCH_FD, 0, 1, 0], kinds: 'n n n n' },
   'cacheFiles.memory': { args: [0], kinds: 'n' },
-  'cacheFiles.startOpen': { args: [1, '/nonexistent/file', 0, 0, 1], kinds: 'n s n n n' },
+  'cacheFiles.startOpen': { args: [1, '/proc/nonexistent/file', 0, 0, 1], kinds: 'n s n n n' },
   'cacheFiles.startStore': {
     args: [1, NO_SUCH_FD, 0, buffer, NO_SUCH_FD, 0, buffer],
     kinds: 'n n n b n n b',
@@ -261,9 +261,9 @@ await t.test('values are not coerced, so no buffer can be detached during a call
 await t.test('the error for a missing addon tells what to do', async (test) => {
   const loader = fileURLToPath(new URL('../../../daemon/native/addon.js', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, [loader], {
-    env: { ...process.env, OVERLAYBD_NBD_ADDON: '/nonexistent/addon.node' },
+    env: { ...process.env, OVERLAYBD_NBD_ADDON: '/proc/nonexistent/addon.node' },
     encoding: 'utf8',
   });
   test.equal(status, 1);
-  test.match(stderr, 'native addon /nonexistent/addon.node: not loaded: ');
+  test.match(stderr, 'native addon /proc/nonexistent/addon.node: not loaded: ');
 });

@@ -92,8 +92,8 @@ await t.test('notify: addresses that are refused', async (test) => {
   test.equal(thisProcess.notify('', 'x'), -EINVAL);
   test.equal(thisProcess.notify('@', 'x'), -EINVAL);
   test.equal(thisProcess.notify('/'.repeat(108), 'x'), -ENAMETOOLONG);
-  test.equal(thisProcess.notify('/nonexistent', 'x'.repeat(4096)), -EMSGSIZE);
-  test.equal(thisProcess.notify('/nonexistent', 'x'.repeat(4095)), -ENOENT);
+  test.equal(thisProcess.notify('/proc/nonexistent', 'x'.repeat(4096)), -EMSGSIZE);
+  test.equal(thisProcess.notify('/proc/nonexistent', 'x'.repeat(4095)), -ENOENT);
 });
 
 await t.test('capabilities of this process', async (test) => {

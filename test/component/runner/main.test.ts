@@ -1,5 +1,6 @@
 // The runner as a program: what it does with paths that name no tests.
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
@@ -22,5 +23,27 @@ await test('a folder without test files, or a path that does not exist, fails th
     t.equal(status, 1);
     t.ok(stderr.includes(message), stderr);
   }
+  t.end();
+});
+
+await test('the last lines name each file that failed, and all of its output is kept', (t) => {
+  const folder = t.testdir({
+    'good.test.js': '',
+    'bad.test.js': `for (let i = 0; i < 500; i++) console.log('line', i); throw new Error('broken');`,
+  });
+  const files = ['bad.test.js', 'good.test.js'].map((name) => join(folder, name));
+  const { status, stdout } = spawnSync(process.execPath, [RUNNER, ...files], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  t.equal(status, 1);
+  const kept = files.map((file) => join('out/test-failures', `${file.replaceAll('/', '+')}.tap`));
+  t.same(
+    stdout.trimEnd().split('\n').slice(-3, -1).toSorted(),
+    files.map((file, i) => `failed: ${file}; all of its output is in ${kept[i]}`),
+  );
+  const output = readFileSync(join(folder, kept[0] as string), 'utf8');
+  t.match(output, /line 499\n/);
+  t.match(output, /broken/);
   t.end();
 });

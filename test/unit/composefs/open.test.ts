@@ -157,7 +157,7 @@ await test('a device node 0:0 comes back', async (t) => {
 await test('images without objects need no store; others do', async (t) => {
   await t.resolves(open([ROOT], null));
   await t.rejects(open([ROOT, OBJECT], null), { code: 'UNSUPPORTED', message: /--objects$/ });
-  await t.rejects(open([ROOT, OBJECT], '/nonexistent'), { code: 'NOT_FOUND' });
+  await t.rejects(open([ROOT, OBJECT], '/proc/nonexistent'), { code: 'NOT_FOUND' });
   const folder = t.testdir();
   mkdirSync(join(folder, 'store'));
   symlinkSync('store', join(folder, 'link'));

@@ -62,7 +62,7 @@ await t.test('ioctl requests work on nbd devices only', async (test) => {
     test.equal(connect(path), -ENOTTY, path);
     test.equal(ioctl.disconnect(path), -ENOTTY, path);
   }
-  for (const path of ['', '/nonexistent/nbd0']) {
+  for (const path of ['', '/proc/nonexistent/nbd0']) {
     test.equal(connect(path), -ENOENT, path);
     test.equal(ioctl.disconnect(path), -ENOENT, path);
   }

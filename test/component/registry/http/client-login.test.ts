@@ -129,8 +129,8 @@ for (const scheme of ['basic', 'bearer'] as const) {
       `${dockerConfig} (docker-credential-none)`,
       credentialFile,
       `the credential service ${credentialService.address}`,
-      '/nonexistent/.docker/config.json (missing or not well-formed)',
-      '/nonexistent/.config/containers/auth.json (missing or not well-formed)',
+      '/proc/nonexistent/.docker/config.json (missing or not well-formed)',
+      '/proc/nonexistent/.config/containers/auth.json (missing or not well-formed)',
     ];
     const none = await messageOf({ dockerConfig, credentialFile, credentialService });
     t.ok(none.includes(`no login for ${front.host} in ${looked.join(', ')}; ${login}`), none);

@@ -203,7 +203,7 @@ await test('configuration files are looked at again after a second', async (t) =
   const { front } = await startFront(t);
   const { front: mirror } = await startFront(t);
   const certs = t.testdir({ [front.host]: {} });
-  const files = { certsFolders: [certs], registriesConf: '/nonexistent' };
+  const files = { certsFolders: [certs], registriesConf: '/proc/nonexistent' };
   const { clock, range } = withClock(t, front, {}, { files });
   const asked = async (at: number): Promise<number> => {
     clock.at = at;

@@ -44,7 +44,7 @@ await test('TLS: the CA of the command line, or of a file, or none', async (t) =
     (await over({}, { certsFolders: [certs] }).range(0, LAST)).equals(RIGHT),
     'as Docker has it',
   );
-  await t.rejects(over({ ca: '/nonexistent' }).range(0, LAST), {
+  await t.rejects(over({ ca: '/proc/nonexistent' }).range(0, LAST), {
     message: /nonexistent: no such file/,
   });
   await t.rejects(over({ ca: join(folder, 'ext') }).range(0, LAST), { code: 'REMOTE' });
@@ -131,7 +131,7 @@ for (const scheme of ['http', 'https'] as const) {
     const isSecure = scheme === 'https';
     const { front } = await startFront(t, isSecure ? { tls } : {});
     const proxy = await startProxy(t);
-    const env = { HOME: '/nonexistent', [`${scheme.toUpperCase()}_PROXY`]: proxy.url };
+    const env = { HOME: '/proc/nonexistent', [`${scheme.toUpperCase()}_PROXY`]: proxy.url };
     const settings = isSecure ? { plainHttp: [], ca: pki.ca } : {};
     const { range } = clientOf(t, front, settings, { env });
     t.ok((await range(0, LAST)).equals(RIGHT));
@@ -147,7 +147,7 @@ for (const scheme of ['http', 'https'] as const) {
 await test('a proxy that says no, is dead, hangs, or is none', async (t) => {
   const { front } = await startFront(t, { tls });
   const over = (proxy: string, ms = 120_000) => {
-    const env = { HOME: '/nonexistent', HTTPS_PROXY: proxy };
+    const env = { HOME: '/proc/nonexistent', HTTPS_PROXY: proxy };
     const limits = { connectMs: ms, firstByteMs: ms, attempts: 1 };
     return clientOf(t, front, { plainHttp: [], ca: pki.ca }, { env, limits }).range(0, LAST);
   };

@@ -45,7 +45,7 @@ await test('the phases of a tunnel are those of the origin, and its connection t
   const pki = await makePki(t.testdir({}));
   const { front } = await startFront(t, { tls: pki.server.pem });
   const proxy = await startProxy(t);
-  const env = { HOME: '/nonexistent', HTTPS_PROXY: `http://me:se%20cret@${proxy.host}` };
+  const env = { HOME: '/proc/nonexistent', HTTPS_PROXY: `http://me:se%20cret@${proxy.host}` };
   const { range, counters } = clientOf(t, front, { plainHttp: [], ca: pki.ca }, { env });
   t.ok((await range(0, 99)).equals(BLOB.subarray(0, 100)));
   t.ok((await range(0, 99)).equals(BLOB.subarray(0, 100)));
@@ -68,7 +68,7 @@ await test('a certificate that is not trusted, and a proxy that refuses: no phas
     [407, pki.ca, /the proxy answers 407/, 0],
   ] as const) {
     const proxy = await startProxy(t, status);
-    const env = { HOME: '/nonexistent', HTTPS_PROXY: proxy.host };
+    const env = { HOME: '/proc/nonexistent', HTTPS_PROXY: proxy.host };
     const settings = { plainHttp: [], ca };
     const seams = { env, limits: { attempts: 1 } };
     const { range, counters } = clientOf(t, front, settings, seams);

@@ -57,7 +57,7 @@ export function clientOf(
   const client = new RegistryClient(
     { ...DEFAULT_REGISTRY_SETTINGS, plainHttp: [front.host], ...settings },
     {
-      env: { HOME: '/nonexistent' },
+      env: { HOME: '/proc/nonexistent' },
       log: (line) => lines.push(line),
       counters,
       limits: { ...base, ...limits },

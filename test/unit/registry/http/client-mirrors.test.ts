@@ -145,7 +145,7 @@ await test('hosts.toml: order, capabilities, ns, headers, paths, and the server 
       capabilities = ["resolve"]
   `;
   const certs = t.testdir({ [folder]: { 'hosts.toml': hosts } });
-  const files = { certsFolders: [certs], registriesConf: '/nonexistent' };
+  const files = { certsFolders: [certs], registriesConf: '/proc/nonexistent' };
   const { range, client } = clientOf(t, front, { plainHttp: [] }, { files });
   t.ok((await range(0, LAST)).equals(RIGHT));
   const ns = `ns=${encodeURIComponent(front.host)}`;
