@@ -11,9 +11,12 @@ export interface BlobContext {
   /** Bytes that wait for the disk. */
   waitingBytes: number;
   corrupt: number;
-  /** Whether files may grow. */
-  readonly hasRoom: () => boolean;
+  /** Null: it is known what the cache has. Until then files must not grow. */
+  readonly measured: () => Promise<void> | null;
+  /** Whether files may grow by this much: then it is counted, and `stored` or `notStored` must follow. */
+  readonly begin: (bytes: number) => boolean;
   readonly stored: (bytes: number) => void;
+  readonly notStored: (bytes: number) => void;
   readonly freed: (bytes: number) => void;
   /** Removes the files of a complete blob whose bytes turned out to be wrong. */
   readonly distrust: (files: BlobFiles) => void;

@@ -2,29 +2,33 @@
 // process uses, the least recently used ones first, then chunks of open blobs that no read touched since the
 // last round, then records of layers that no process uses. If that is not enough, nothing more is stored.
 
+import { lstat } from 'node:fs/promises';
 import { CHUNK_SIZE, chunksOf } from '../blob/chunk-map.js';
 import { HEAD_SIZE, remoteTail } from '../blob/edges.js';
 import { messageOf } from '../errors.js';
 import { monotonicMs } from '../lib/clock.js';
 import { humanSize } from '../lib/format-size.js';
-import { freeBytes } from './disk.js';
+import { bounded, freeBytes } from './disk.js';
 import type { FolderLock } from './folder-lock.js';
+import { GrowingFiles } from './growing-files.js';
 import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
 import { isRecordUsed, removeRecord, scanRecords, type FoundRecord } from './record-files.js';
-import { removeUnused, scanBlobs, type FoundBlob } from './scan.js';
+import { bytesIn, removeUnused, scanBlobs, STAT_BLOCK, type FoundBlob } from './scan.js';
 import type { StoredBlob } from './stored-blob.js';
 
 /** Eviction begins at this part of the limit, and ends at that one. */
 const BEGIN_AT = 0.9;
 const END_AT = 0.8;
+/** Beyond this part nothing is stored but manifests, and the headers of files of blobs. */
+const FULL_AT = 0.98;
 /** After eviction, this multiple of the minimum is free. */
 const FREE_AFTER = 1.25;
 /** The free space is read again after this many written bytes, or this long after the disk was full. */
 const LOOK_BYTES = 16 << 20;
 const LOOK_MS = 5000;
-/** No chunk takes room that was made for something else for this long. */
-const RESERVE_MS = 60_000;
+/** File systems store whole blocks. */
+const BLOCK_BYTES = 4096;
 
 /** These chunks of an open blob stay: its head, and as much of its end as opening needs. */
 export const PINNED_HEAD = chunksOf(HEAD_SIZE);
@@ -53,7 +57,7 @@ interface Removable {
 
 export class Evictor {
   evictedBytes = 0;
-  /** On disk, as far as is known. */
+  /** On disk, or on their way there, as far as is known. */
   bytes = 0;
   settings: EvictorSettings;
   readonly #folder: CacheFolder;
@@ -64,8 +68,12 @@ export class Evictor {
   #sinceLook = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | null = null;
-  /** By the file that will get the bytes. */
-  readonly #reserved = new Map<string, { readonly bytes: number; readonly until: number }>();
+  #measuring: Promise<void> | null = null;
+  readonly #growing = new GrowingFiles();
+  /** Bytes that are on their way to the disk. */
+  #onTheirWay = 0;
+  /** All bytes that were begun, apart from those that failed. */
+  #begun = 0;
 
   /** @param open blobs that are open in this process */
   constructor(
@@ -82,8 +90,13 @@ export class Evictor {
 
   /** Why nothing more is stored; null: there is room. */
   get fullness(): string | null {
+    return this.#fullnessFor(CHUNK_SIZE);
+  }
+
+  #fullnessFor(bytes: number): string | null {
     const { limit } = this.settings;
-    if (limit !== null && this.bytes + this.#reservedBytes() >= limit) {
+    const room = this.#keptRoom();
+    if (limit !== null && this.bytes + room + bytes > limit * FULL_AT) {
       return `${this.#folder.path}: the limit of ${humanSize(limit)} is reached, and all that is there is in use`;
     }
     const mustBeFree = this.#mustBeFree();
@@ -93,18 +106,35 @@ export class Evictor {
     return null;
   }
 
-  hasRoom(): boolean {
-    const { fullness } = this;
-    if (fullness === null) return true;
+  /**
+   * Counts bytes before they are written: others may be on their way at the same time. Then call `stored` or `notStored`.
+   * @returns false, and nothing is counted, if there is no room for them
+   */
+  begin(bytes: number): boolean {
+    const onDisk = blocksOf(bytes);
+    const fullness = this.#fullnessFor(onDisk);
+    if (fullness === null) {
+      this.bytes += onDisk;
+      this.#sinceLook += onDisk;
+      this.#onTheirWay += onDisk;
+      this.#begun += onDisk;
+      return true;
+    }
     this.#health.isFull(fullness);
     if (monotonicMs() - this.#lookedAt > LOOK_MS) void this.run();
     return false;
   }
 
   stored(bytes: number): void {
-    this.bytes += bytes;
-    this.#sinceLook += bytes;
+    this.#onTheirWay -= blocksOf(bytes);
     if (this.#sinceLook >= LOOK_BYTES || this.#isOver()) void this.run();
+  }
+
+  notStored(bytes: number): void {
+    const onDisk = blocksOf(bytes);
+    this.#onTheirWay -= onDisk;
+    this.#begun -= onDisk;
+    this.bytes = Math.max(0, this.bytes - onDisk);
   }
 
   freed(bytes: number): void {
@@ -113,15 +143,20 @@ export class Evictor {
   }
 
   /** Measures, and evicts nothing: no image is open yet, and any of them may be opened next. Never rejects. */
-  async measure(): Promise<void> {
-    try {
-      await this.#look();
-      const blobs = await scanBlobs(this.#folder);
-      const bytes = sumOf(blobs) + sumOf(await scanRecords(this.#folder));
-      if (!this.#running) this.bytes = bytes;
-    } catch (error) {
-      this.#health.failed(messageOf(error));
-    }
+  measure(): Promise<void> {
+    this.#measuring ??= this.#look()
+      .then(() => this.#scan())
+      .then(() => undefined)
+      .catch((error: unknown) => this.#health.failed(messageOf(error)))
+      .finally(() => {
+        this.#measuring = null;
+      });
+    return this.#measuring;
+  }
+
+  /** Null: it is known what the folder has. Until then nothing is stored if there is a limit. Never rejects. */
+  get measured(): Promise<void> | null {
+    return this.settings.limit === null ? null : this.#measuring;
   }
 
   /** Measures, and evicts if that is needed. Never rejects. */
@@ -142,38 +177,34 @@ export class Evictor {
    * @returns why there is no room; null: there is
    */
   async makeRoom(bytes: number, file: string): Promise<string | null> {
-    const before = this.#reserved.get(file);
-    // A copy asks for each of its steps, and a round looks at all files of the folder: it has what it asked for last, until a
-    // round counts it as it is.
-    if (before) this.bytes += before.bytes;
-    this.#reserved.set(file, { bytes, until: monotonicMs() + RESERVE_MS });
+    // A copy asks for each of its steps, and a round looks at all files of the folder: this one is looked at alone.
+    const has = bytes === 0 ? 0 : await bytesOnDisk(file);
+    const grown = bytes === 0 ? null : this.#growing.grow(file, bytes, has);
+    this.bytes += grown ?? (bytes === 0 ? this.#growing.end(file) : 0);
     // One that has begun may not know of it.
     await this.#running;
-    const goesOn = before !== undefined && before.bytes > 0 && bytes > 0;
-    if (goesOn) await this.#look().catch((error: unknown) => this.#health.failed(messageOf(error)));
-    if (!goesOn || this.#isOver()) await this.run();
-    return this.fullness;
+    if (grown !== null) {
+      await this.#look().catch((error: unknown) => this.#health.failed(messageOf(error)));
+    }
+    if (grown === null || this.#isOver()) await this.run();
+    return this.#fullnessFor(0);
   }
 
   /** Bytes. */
   #mustBeFree(): number {
-    return this.settings.minFree + this.#reservedBytes();
+    return this.settings.minFree + this.#keptRoom();
   }
 
-  #reservedBytes(): number {
-    if (this.#reserved.size === 0) return 0;
-    const now = monotonicMs();
-    let sum = 0;
-    for (const [file, { bytes, until }] of this.#reserved) {
-      if (now < until) sum += bytes;
-      else this.#reserved.delete(file);
-    }
-    return sum;
+  /** For files that grow. */
+  #keptRoom(): number {
+    this.bytes += this.#growing.expire();
+    return this.#growing.room;
   }
 
   #isOver(): boolean {
     const { limit } = this.settings;
-    const isOver = limit !== null && this.bytes + this.#reservedBytes() >= limit * BEGIN_AT;
+    const room = this.#keptRoom();
+    const isOver = limit !== null && this.bytes + room >= limit * BEGIN_AT;
     return isOver || this.#free - this.#sinceLook < this.#mustBeFree();
   }
 
@@ -182,7 +213,7 @@ export class Evictor {
     if (!this.#isOver()) return 0;
     const { limit } = this.settings;
     const mustBeFree = this.#mustBeFree();
-    const wanted = this.bytes + this.#reservedBytes();
+    const wanted = this.#keptRoom() + this.bytes;
     const overLimit = limit === null ? 0 : wanted - limit * END_AT;
     const overDisk = this.#free < mustBeFree ? mustBeFree * FREE_AFTER - this.#free : 0;
     return Math.max(0, overLimit, overDisk);
@@ -194,11 +225,20 @@ export class Evictor {
     this.#sinceLook = 0;
   }
 
-  async #run(): Promise<void> {
-    await this.#look();
+  /** Looks at all files. What is on its way meanwhile counts, whether its file was looked at before or after it arrived. */
+  async #scan(): Promise<{ readonly blobs: FoundBlob[]; readonly records: FoundRecord[] }> {
+    const before = this.#begun - this.#onTheirWay;
     const blobs = await scanBlobs(this.#folder);
     const records = await scanRecords(this.#folder);
-    this.bytes = sumOf(blobs) + sumOf(records);
+    const manifests = await bytesIn(this.#folder.manifests);
+    this.bytes = sumOf(blobs) + sumOf(records) + manifests + this.#begun - before;
+    for (const { path, bytes } of records) this.#growing.count(path, bytes);
+    return { blobs, records };
+  }
+
+  async #run(): Promise<void> {
+    await this.#look();
+    const { blobs, records } = await this.#scan();
     const small = records.filter(({ isCopy }) => !isCopy);
     const large: Removable[] = [
       ...blobs.map((blob) => ({ ...blob, remove: () => removeUnused(this.#lock, blob) })),
@@ -254,6 +294,20 @@ function removables(records: readonly FoundRecord[], blobs: readonly FoundBlob[]
       return true;
     },
   }));
+}
+
+/** What a chunk takes: its record may be the first in its block. A round counts it as it is. */
+function blocksOf(bytes: number): number {
+  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES + BLOCK_BYTES;
+}
+
+/** Of a file that another thread writes; 0 if it is not there. */
+async function bytesOnDisk(path: string): Promise<number> {
+  try {
+    return (await bounded(path, () => lstat(path))).blocks * STAT_BLOCK;
+  } catch {
+    return 0;
+  }
 }
 
 function sumOf(found: readonly Pick<Removable, 'bytes'>[]): number {

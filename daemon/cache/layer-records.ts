@@ -24,14 +24,14 @@ interface RecordsPlace {
 /** Beside the bytes of a file, its disk needs blocks for its name and for where its bytes are. */
 const FILE_OVERHEAD = 256 << 10;
 
-type MakeRoom = (bytes: number, file: string) => Promise<unknown>;
+type MakeRoom = (bytes: number, file: string) => Promise<string | null>;
 
 export class LayerRecords {
   readonly #place: RecordsPlace;
   readonly #makeRoom: MakeRoom | null;
   #folder: Promise<CacheFolder> | null = null;
 
-  /** @param makeRoom has chunks evicted if the disk has no room for a record; null: nothing can be evicted */
+  /** @param makeRoom has chunks evicted if the cache or its disk has no room for a record; null: nothing can be evicted */
   constructor(place: RecordsPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
     this.#makeRoom = makeRoom;
@@ -78,8 +78,11 @@ export class LayerRecords {
       const path = recordPath(folder, key);
       if (!(await makeRoomFor(folder, most - size, false, path)))
         return 'the records of layers in use take all room';
-      if (this.#makeRoom && (await freeBytes(folder.path)) < size + FILE_OVERHEAD) {
-        await this.#makeRoom(size + FILE_OVERHEAD, path);
+      const onDisk = size + FILE_OVERHEAD;
+      // Chunks come meanwhile, so the cache counts a record before it is written.
+      if (this.#makeRoom && (limit !== null || (await freeBytes(folder.path)) < onDisk)) {
+        const full = await this.#makeRoom(onDisk, path);
+        if (full !== null && limit !== null) return full;
       }
       const bytes = Buffer.concat([recordHeader(content), content]);
       await writeWhole(folder.path, path, bytes);

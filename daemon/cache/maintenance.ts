@@ -150,8 +150,8 @@ export async function verifyCache(
     checked(check);
   }
   for (const record of await scanRecords(folder)) {
-    // Every read of a copy compares it with the digests in the record.
-    if (record.isCopy) continue;
+    // Every read of a copy compares it with the digests in the record. What is being written is nothing yet.
+    if (record.isCopy || record.isTemporary) continue;
     // oxlint-disable-next-line no-await-in-loop
     const check = await verifyRecord(record);
     checks.push(check);

@@ -5,12 +5,21 @@ import { randomBytes } from 'node:crypto';
 import { lstat, open, readlink, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { OverlaybdError } from '../errors.js';
+import { monotonicMs } from '../lib/clock.js';
 import { humanSize } from '../lib/format-size.js';
 import { USERS_LOCK } from './blob-files.js';
 import { bounded, freeBytes, lockShared } from './disk.js';
 import type { CacheFolder } from './folder.js';
 import { prepareFolder } from './folder-owner.js';
-import { copyPath, makeRoomFor, scanRecords, type RecordKey } from './record-files.js';
+import { KEPT_MS } from './growing-files.js';
+import {
+  copyPath,
+  isRecordUsed,
+  makeRoomFor,
+  scanRecords,
+  type RecordKey,
+} from './record-files.js';
+import { STAT_BLOCK } from './scan.js';
 import { makeFolders, touchFile } from './small-files.js';
 
 /** Bytes on disk of all copies, if the cache has no limit; otherwise a half of that. */
@@ -18,8 +27,9 @@ const MAX_COPIES = 64 * 2 ** 30;
 const PART_OF_CACHE = 2;
 /** Written bytes between two waits for the disk: a slow one must have written them within the deadline of one call. */
 const SYNC_BYTES = 16 << 20;
-/** Written bytes between two looks at the free space of the disk, and how much room is made at once if there is none. */
+/** Written bytes between two looks for room, at most this part of what copies may have, and how much is made at once. */
 const LOOK_BYTES = 16 << 20;
+const LOOKS = 16;
 const ROOM_BYTES = 64 << 20;
 
 interface CopiesPlace {
@@ -39,7 +49,10 @@ export class PlainCopies {
   readonly #makeRoom: MakeRoom | null;
   #folder: Promise<CacheFolder> | null = null;
 
-  /** @param makeRoom has chunks evicted if the cache or its disk has no room for a copy; null: nothing can be evicted */
+  /**
+   * @param makeRoom counts what a copy is going to have, and has chunks evicted if the cache or its disk has no room for it; null:
+   *   nothing can be evicted, and the cache has no limit
+   */
   constructor(place: CopiesPlace, makeRoom: MakeRoom | null = null) {
     this.#place = place;
     this.#makeRoom = makeRoom;
@@ -128,8 +141,9 @@ export class CopyWriter {
   readonly #parts: WriterParts;
   #written = 0;
   #synced = 0;
-  /** Bytes that may be written before the next look at the disk. */
+  /** Bytes that may be written before the next look for room, and when it was looked for. */
   #room = 0;
+  #lookedAt = 0;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -140,7 +154,9 @@ export class CopyWriter {
     const { file, temporary } = this.#parts;
     this.#written += bytes.length;
     this.#checkRoom(this.#written);
-    if (bytes.length > this.#room) await this.#findRoom();
+    // The room of a writer that waits for its registry is kept for a while only.
+    const isOld = monotonicMs() - this.#lookedAt > KEPT_MS / 2;
+    if (bytes.length > this.#room || isOld) await this.#findRoom(bytes.length);
     this.#room -= bytes.length;
     for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await bounded(`write ${temporary}`, () =>
@@ -157,6 +173,7 @@ export class CopyWriter {
   async restart(): Promise<void> {
     const { file, temporary } = this.#parts;
     await bounded(`write ${temporary}`, () => file.truncate(0));
+    this.#room = 0;
     this.#written = 0;
     this.#synced = 0;
   }
@@ -203,12 +220,25 @@ export class CopyWriter {
       // A closed descriptor may belong to another file by now.
       if (basename(name).replace(DELETED, '') !== basename(path)) continue;
       // oxlint-disable-next-line no-await-in-loop
+      await this.#findRoomToMend(opened);
+      // oxlint-disable-next-line no-await-in-loop
       await mendCopy(file, opened, advanced);
       // oxlint-disable-next-line no-await-in-loop
       const { dev, ino } = await bounded(path, () => stat(opened));
       isThere ||= dev === there?.dev && ino === there.ino;
     }
     return isThere;
+  }
+
+  /** A damaged copy may have been cut: it grows while this one is there, too. @throws OverlaybdError LIMIT, IO */
+  async #findRoomToMend(opened: string): Promise<void> {
+    const { file, path, limit, makeRoom } = this.#parts;
+    if (limit === null || !makeRoom) return;
+    const right = await bounded(path, () => file.stat());
+    const damaged = await bounded(path, () => stat(opened));
+    const growth = (right.blocks - damaged.blocks) * STAT_BLOCK;
+    const full = growth > 0 ? await makeRoom(growth, path) : null;
+    if (full !== null) throw this.#refusal(full, 'make room there');
   }
 
   /** Never rejects. */
@@ -233,12 +263,17 @@ export class CopyWriter {
     throw this.#refusal(room, 'allow the cache more');
   }
 
-  /** On the disk, whose other programs need what must stay free. @throws OverlaybdError LIMIT, IO */
-  async #findRoom(): Promise<void> {
+  /**
+   * Among all copies, in the cache, and on the disk, whose other programs need what must stay free.
+   * @param bytes that are written next
+   * @throws OverlaybdError LIMIT, IO
+   */
+  async #findRoom(bytes: number): Promise<void> {
     const { folder, minFree, makeRoom, limit, most, temporary } = this.#parts;
-    const needed = minFree + LOOK_BYTES;
     // Chunks come meanwhile, so the cache counts what is going to be written before it is.
-    const growth = Math.min(LOOK_BYTES, most);
+    const growth = Math.min(LOOK_BYTES, Math.max(bytes, Math.floor(most / LOOKS)));
+    const needed = minFree + growth;
+    await this.#findRoomOfCopies(growth);
     const grow = async (): Promise<string | null> =>
       makeRoom === null || limit === null ? null : makeRoom(growth, temporary);
     let full = await grow();
@@ -248,7 +283,8 @@ export class CopyWriter {
       full = await grow();
       free = await freeBytes(folder.path);
     }
-    this.#room = LOOK_BYTES;
+    this.#room = growth;
+    this.#lookedAt = monotonicMs();
     if (free >= needed) {
       if (full === null) return;
       // It may be the limit, or the disk, of which other files are going to have the rest.
@@ -257,6 +293,20 @@ export class CopyWriter {
     const kept = minFree === 0 ? '' : `, and ${humanSize(minFree)} of them stay free`;
     const room = `the disk of ${folder.path} has no room: ${humanSize(free)} are free${kept}`;
     throw this.#refusal(room, 'free some of it');
+  }
+
+  /** Each other copy that is being written may grow as much meanwhile. @throws OverlaybdError LIMIT, IO */
+  async #findRoomOfCopies(growth: number): Promise<void> {
+    const { folder, most, path, temporary } = this.#parts;
+    let growing = growth;
+    for (const each of await scanRecords(folder)) {
+      if (!each.isCopy || !each.isTemporary || each.path === temporary) continue;
+      // oxlint-disable-next-line no-await-in-loop
+      if (await isRecordUsed(each, [])) growing += growth;
+    }
+    if (growing > most || !(await makeRoomFor(folder, most - growing, true, path))) {
+      this.#checkRoom(Infinity);
+    }
   }
 
   /** Other copies, of which this many bytes must go. @throws OverlaybdError IO */

@@ -6,7 +6,7 @@ import { OverlaybdError } from '../errors.js';
 import { bounded } from './disk.js';
 import { removeName } from './foreign.js';
 import type { CacheFolder } from './folder.js';
-import { isUsed, namesIn, scanBlobs, type FoundBlob } from './scan.js';
+import { isUsed, namesIn, scanBlobs, STAT_BLOCK, type FoundBlob } from './scan.js';
 
 /** The 64 digits are the digest of a blob, or the identity of a local file. */
 export type RecordKind = 'layer' | 'file';
@@ -23,16 +23,15 @@ export interface FoundRecord extends RecordKey {
   readonly bytes: number;
   /** Whether it is a decoded copy of the layer. */
   readonly isCopy: boolean;
-  /** Whether it is a copy that is being written, or was when its process ended. */
+  /** Whether it is being written, or was when its process ended. */
   readonly isTemporary: boolean;
   /** Milliseconds since 1970. */
   readonly lastUsed: number;
 }
 
 const NAME =
-  /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)(?<copy>\.plain(?<temporary>\.[0-9a-f]{16}\.tmp)?)?$/;
-const BLOCK = 512;
-/** A copy that was written to a moment ago may have no lock yet. */
+  /^(?<digits>[0-9a-f]{64})\.(?<kind>layer|file)(?<copy>\.plain)?(?<temporary>\.[0-9a-f]{16}\.tmp)?$/;
+/** What was written to a moment ago is still written: records have no lock, and a copy may have none yet. */
 const FRESH_MS = 60_000;
 
 export function recordPath(folder: CacheFolder, { kind, digits }: RecordKey): string {
@@ -54,12 +53,11 @@ export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
     // oxlint-disable-next-line no-await-in-loop
     const status = await bounded(path, () => lstat(path)).catch(orNull);
     if (!status) continue;
-    const { size, blocks, mtimeMs } = status;
+    const { blocks, mtimeMs } = status;
     const isCopy = copy !== undefined;
     const isTemporary = temporary !== undefined;
     if (isTemporary && !status.isFile()) continue;
-    // A copy has holes where the plain bytes are zeros.
-    const bytes = isCopy ? blocks * BLOCK : size;
+    const bytes = blocks * STAT_BLOCK;
     const key = { digits, kind: kind as RecordKind };
     found.push({ ...key, path, bytes, isCopy, isTemporary, lastUsed: mtimeMs });
   }

@@ -8,7 +8,7 @@ import type { FolderLock } from './folder-lock.js';
 import { parseBlobFile, type CacheFolder } from './folder.js';
 
 /** Bytes of a block of st_blocks, whatever the file system has. */
-const STAT_BLOCK = 512;
+export const STAT_BLOCK = 512;
 const SHELF = /^[0-9a-f]{2}$/;
 
 /** The files of one blob that belong together. */
@@ -52,6 +52,18 @@ export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
     }
   }
   return [...found.values()];
+}
+
+/** Bytes on disk of the files of a folder. @throws OverlaybdError IO */
+export async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await namesIn(folder)) {
+    const path = `${folder}/${name}`;
+    // oxlint-disable-next-line no-await-in-loop
+    const status = await bounded(path, () => lstat(path)).catch(orNull);
+    if (status?.isFile()) bytes += status.blocks * STAT_BLOCK;
+  }
+  return bytes;
 }
 
 /** @returns [] if there is no such folder. @throws OverlaybdError IO */

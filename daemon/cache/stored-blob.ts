@@ -316,10 +316,16 @@ export class StoredBlob implements CachedBlob {
   /** @returns whether the file has it */
   async #store(chunk: number, bytes: Uint8Array): Promise<boolean> {
     const context = this.#context;
+    const measured = context.measured();
+    if (measured) await this.#job(measured);
     const state = this.#writableState();
     if (!state || !this.#claims) return false;
-    if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES || !context.hasRoom()) return false;
-    if (!context.health.mayTry()) return false;
+    if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES) return false;
+    if (!context.begin(bytes.length)) return false;
+    if (!context.health.mayTry()) {
+      context.notStored(bytes.length);
+      return false;
+    }
     const { format } = this.#claims;
     const record = format.encode(crc32c(bytes, 0, bytes.length, format.seed(chunk)));
     const position = recordPosition(chunk);
@@ -332,6 +338,9 @@ export class StoredBlob implements CachedBlob {
     );
     context.waitingBytes -= bytes.length;
     if (result < 0) {
+      // What is late may still be written.
+      if (result === -ETIMEDOUT) context.stored(bytes.length);
+      else context.notStored(bytes.length);
       context.health.failed(`write ${this.spec.name}: ${errnoText(-result)}`);
       return false;
     }

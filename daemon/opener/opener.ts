@@ -166,9 +166,11 @@ export class Opener {
   ): Promise<PostedImage> {
     const { readsWhole, advanced, cancelled } = way;
     const found = await this.#hostLanes(way);
+    const place = this.#remote.records();
+    // Layers of files that are read as a whole may need room in a cache with a limit. Its thread starts when it is asked.
+    if (readsWhole && place !== null && place.limit !== null) this.#remote.images();
     // The first attempt has asked the fetcher, if the image needs it.
     const fetcher = this.#remote.connect();
-    const place = this.#remote.records();
     const records = place && { ...place, mends };
     const request = { source, strict: this.#strict, readsWhole, records, fetcher };
     const posted = found

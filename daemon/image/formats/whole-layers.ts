@@ -128,7 +128,8 @@ async function placesOf(
   const { PlainCopies } = await import('../../cache/plain-copies.js');
   const ask = async (bytes: number, file: string): Promise<string | null> =>
     (await readers.fetcher().makeRoom?.(bytes, file)) ?? null;
-  const makeRoom = isCached ? ask : null;
+  // The fetcher has the cache, and is not started for files of a cache without a limit.
+  const makeRoom = isCached || place.limit !== null ? ask : null;
   const copies = new PlainCopies(place, makeRoom);
   const isAnew = place.isAnew || (await copies.isDamaged(key));
   const records = isAnew ? null : new LayerRecords(place, makeRoom);

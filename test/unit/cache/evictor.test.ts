@@ -8,8 +8,15 @@ import { readFully } from '../../../daemon/blob/source.js';
 import type { CachedBlob } from '../../../daemon/cache/cached-blob.js';
 import { pinnedTail, PINNED_HEAD } from '../../../daemon/cache/evictor.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
+import { PlainCopies } from '../../../daemon/cache/plain-copies.js';
 import type { CacheStore } from '../../../daemon/cache/store.js';
-import { BufferFetcher, openStore, refOf, silentLog } from '../../support/cached-blobs.js';
+import {
+  BufferFetcher,
+  chunkOfContent,
+  openStore,
+  refOf,
+  silentLog,
+} from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
 
 const CHUNKS = 20;
@@ -259,18 +266,129 @@ await test('room for a file that grows is counted before the file has it', async
 await test('a copy that grows is counted without a look at all files, until there may be too much', async (t) => {
   const { folder, store } = await setUp(t);
   store.update(settings(20 * SIZE));
-  t.equal(await store.makeRoom(SIZE, 'copy'), null);
+  const copy = join(folder, 'copy');
+  t.equal(await store.makeRoom(SIZE, copy), null);
   const counted = store.status().bytes;
   // It is counted when all files are looked at.
   const other = join(folder, 'v1/layers', `${'a'.repeat(64)}.layer`);
   writeFileSync(other, Buffer.alloc(SIZE));
   for (let step = 1; step <= 5; step++) {
-    t.equal(await store.makeRoom(SIZE, 'copy'), null);
+    writeFileSync(copy, Buffer.alloc(step * SIZE, 1));
+    t.equal(await store.makeRoom(SIZE, copy), null);
     t.equal(store.status().bytes, counted + step * SIZE);
   }
-  t.equal(await store.makeRoom(10 * SIZE, 'copy'), null);
+  t.equal(await store.makeRoom(10 * SIZE, copy), null);
   const looked = store.status().bytes;
   t.ok(looked >= counted + SIZE && looked < counted + 2 * SIZE, `${looked} of ${counted}`);
-  t.equal(await store.makeRoom(0, 'copy'), null);
-  t.ok(store.status().bytes < counted + 2 * SIZE);
+  // As if it began again.
+  writeFileSync(copy, '');
+  t.equal(await store.makeRoom(SIZE, copy), null);
+  t.equal(store.status().bytes, looked - 5 * SIZE);
+  t.equal(await store.makeRoom(0, copy), null);
+  t.equal(store.status().bytes, looked, 'what it has is counted with the folder');
+});
+
+/** Bytes on disk of all files of a folder. */
+function bytesIn(folder: string): number {
+  const names = readdirSync(folder, { recursive: true }) as string[];
+  return names.reduce((sum, name) => {
+    const status = statSync(join(folder, name), { throwIfNoEntry: false });
+    return sum + (status?.isFile() ? status.blocks * 512 : 0);
+  }, 0);
+}
+
+await test('two copies, chunks and records at the same time are never more than the limit', async (t) => {
+  const folder = t.testdir();
+  const limit = 12 << 20;
+  const store = await openStore(t, { cacheFolder: folder, cacheSize: limit });
+  const place = { folder, limit };
+  const ask = (bytes: number, file: string): Promise<string | null> => store.makeRoom(bytes, file);
+  const most = { all: 0, copies: 0 };
+  const look = (): void => {
+    most.all = Math.max(most.all, bytesIn(folder));
+    const copies = readdirSync(join(folder, 'v1/layers')).filter((name) => name.includes('.plain'));
+    const bytes = copies.map((name) => statSync(join(folder, 'v1/layers', name)).blocks * 512);
+    most.copies = Math.max(
+      most.copies,
+      bytes.reduce((sum, each) => sum + each, 0),
+    );
+  };
+  /** Up to 5 MiB, of the 6 MiB that all copies may have. */
+  const copying = async (digit: string): Promise<string> => {
+    const key = { kind: 'file', digits: digit.repeat(64) } as const;
+    const copy = await new PlainCopies(place, ask).begin(key, 'layer');
+    try {
+      for (let at = 0; at < 5 << 20; at += 1 << 18) {
+        await copy.write(at, randomBytes(at + 1, 1 << 18));
+        look();
+      }
+      await copy.keep();
+      return 'kept';
+    } catch (error) {
+      await copy.discard();
+      return String(error);
+    } finally {
+      look();
+    }
+  };
+  const chunks = async (): Promise<void> => {
+    for (const n of [0, 1, 2, 3, 4, 5]) {
+      const blob = await fill(store, n);
+      look();
+      blob.release();
+    }
+  };
+  const recording = async (): Promise<void> => {
+    const records = new LayerRecords(place, ask);
+    for (const digit of ['1', '2', '3', '4']) {
+      await records.put({ kind: 'layer', digits: digit.repeat(64) }, randomBytes(1, 500_000));
+      look();
+    }
+  };
+  const [a, b] = await Promise.all([copying('a'), copying('b'), chunks(), recording()]);
+  const refused = [a, b].filter((each) => each !== 'kept');
+  t.ok(refused.length >= 1, 'both have no room');
+  for (const each of refused) t.match(each, /layer: a zstd frame is too long/);
+  t.ok(most.copies <= limit / 2, `${most.copies} bytes of copies`);
+  t.ok(most.all <= limit, `${most.all} bytes of ${limit}`);
+  t.equal(await copying('a'), 'kept', 'one alone has room');
+  t.ok(most.all <= limit, `${most.all} bytes of ${limit}`);
+});
+
+await test('chunks that are on their way to the disk count', async (t) => {
+  const folder = t.testdir();
+  const limit = 40 * CHUNK_SIZE;
+  const store = await openStore(t, { cacheFolder: folder, cacheSize: limit });
+  const blobs = await Promise.all([0, 1, 2, 3].map((n) => store.blob(refOf(contentOf(n)))));
+  // All at once: none is stored when the last one begins.
+  await Promise.all(
+    blobs.flatMap((blob, n) =>
+      Array.from({ length: CHUNKS }, (_, chunk) => {
+        t.ok(blob.begin(chunk));
+        return blob.write(chunk, chunkOfContent(contentOf(n), chunk));
+      }),
+    ),
+  );
+  t.ok(bytesIn(folder) <= limit, `${bytesIn(folder)} of ${limit}`);
+  t.ok(
+    blobs.some(({ map }) => map.hasSlots),
+    'the rest is in memory',
+  );
+});
+
+await test('what a writer that was killed left is counted, and makes room', async (t) => {
+  const { folder, store } = await setUp(t);
+  const layers = join(folder, 'v1/layers');
+  const left = join(layers, `${'a'.repeat(64)}.layer.${'0'.repeat(16)}.tmp`);
+  writeFileSync(left, Buffer.alloc(2 * SIZE, 1));
+  await store.manifests.put(refOf(contentOf(0)).digest, contentOf(0));
+  await store.gc();
+  t.ok(store.status().bytes >= 7 * SIZE, 'and a manifest');
+  const [check] = (await store.verify()).filter(({ what }) => what === 'record');
+  t.equal(check, undefined, 'it is no record');
+  t.ok(existsSync(left), 'it may be written still');
+  utimesSync(left, 1, 1);
+  store.update(settings(CHUNK_SIZE));
+  await store.gc();
+  t.notOk(existsSync(left));
 });

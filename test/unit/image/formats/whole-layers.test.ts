@@ -239,6 +239,50 @@ await test('a copy without a place, without room, and of wrong bytes', async (t)
   t.same(readdirSync(join(folder, 'v1/layers')), [], 'nothing is left');
 });
 
+const ofFile = (): Promise<RecordKey> => Promise.resolve({ kind: 'file', digits: 'd'.repeat(64) });
+
+await test('the copy of a file has room in the cache before it is written, as that of a blob has', async (t) => {
+  const folder = t.testdir();
+  const asked: number[] = [];
+  let full: string | null = null;
+  const readers = new ReaderFactory(() => ({
+    want: refuse,
+    hint: refuse,
+    refetch: refuse,
+    drop: refuse,
+    makeRoom: (bytes) => {
+      asked.push(bytes);
+      return Promise.resolve(full);
+    },
+  }));
+  const size = longFrame.length;
+  const inner: Unwrapped = {
+    spec: { kind: 'file', name: 'file', fd: -1, base: 0, size },
+    source: new MemorySource(longFrame),
+    tar: null,
+    zfile: null,
+  };
+  const open = (limit: number | null): ReturnType<typeof openWholeLayer> => {
+    const records = { folder, limit };
+    return openWholeLayer(
+      'tar.zst',
+      inner,
+      { digests: null, recordKey: ofFile },
+      { ...tools(readers), records },
+    );
+  };
+  full = 'the limit is reached';
+  await t.rejects(open(2 ** 30), { code: 'LIMIT', message: /: the limit is reached: make room/ });
+  t.same(asked, [16 << 20, 0], 'and then it grows no more');
+  t.same(readdirSync(join(folder, 'v1/layers')), [], 'nothing is left');
+  full = null;
+  t.ok((await open(2 ** 30)).copy);
+  t.equal(asked.length, 5, 'the copy, its end, and its record');
+  rmSync(folder, { recursive: true });
+  t.ok((await open(null)).copy);
+  t.equal(asked.length, 5, 'a cache without a limit is not asked');
+});
+
 function refuse(): never {
   throw new TooLargeHere(true);
 }
