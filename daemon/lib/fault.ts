@@ -10,11 +10,11 @@ const MAX_FACT_LENGTH = 4096;
 /** An error with the message `SUBJECT: SECTION: why`. The subject is one of the facts. */
 export function errorOf(
   code: ErrorCode,
-  facts: ErrorFacts,
+  about: About,
   why: string,
   cause?: unknown,
 ): OverlaybdError {
-  const clean = publicFacts(facts);
+  const clean = publicFacts(aboutOf(about));
   return new OverlaybdError(code, `${subjectOf(clean)}${why}`, { cause, facts: clean });
 }
 
@@ -40,12 +40,30 @@ export function overLimit(
   return errorOf('LIMIT', { ...facts, expected, got }, `${got} ${unit}, ${expected}`);
 }
 
-/** `SUBJECT: SECTION: ` for the begin of a message; empty if no fact can be its subject. */
-export function subjectOf({ section, ...facts }: ErrorFacts): string {
+/** `SUBJECT: SECTION at byte OFFSET: ` for the begin of a message; empty if no fact can be its subject. */
+export function subjectOf({ section, offset, ...facts }: ErrorFacts): string {
   const name = facts.export === undefined ? undefined : `export ${quoted(facts.export)}`;
   const subject =
     facts.path ?? facts.blob ?? facts.image ?? name ?? facts.device ?? facts.digest ?? facts.host;
-  return [subject, section].map((each) => (each === undefined ? '' : `${each}: `)).join('');
+  const at = offset === undefined ? '' : ` at byte ${offset}`;
+  const place = section === undefined ? undefined : `${section}${at}`;
+  return [subject, place].map((each) => (each === undefined ? '' : `${each}: `)).join('');
+}
+
+/** What messages begin with: facts, or the name of an image. */
+export type About = string | ErrorFacts;
+
+export function aboutOf(about: About): ErrorFacts {
+  return typeof about === 'string' ? { image: about } : about;
+}
+
+/** The facts of a part of something. */
+export function within(about: About, section: string): ErrorFacts {
+  const facts = aboutOf(about);
+  return {
+    ...facts,
+    section: facts.section === undefined ? section : `${facts.section}: ${section}`,
+  };
 }
 
 /**

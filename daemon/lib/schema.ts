@@ -4,7 +4,7 @@
 import * as v from 'valibot';
 import type { ErrorCode, ErrorFacts, OverlaybdError } from '../errors.js';
 import { closest } from './closest.js';
-import { errorOf } from './fault.js';
+import { errorOf, within } from './fault.js';
 import { withoutLogin } from './without-login.js';
 
 /** Characters of a wrong string that a message repeats. */
@@ -97,9 +97,9 @@ export function valueError(
   { why, ...problem }: ValueProblem,
   cause?: unknown,
 ): OverlaybdError {
-  const places = [about.section, problem.section].filter((each) => each !== undefined);
-  const section = places.length > 0 ? { section: places.join(': ') } : {};
-  return errorOf(code, { ...about, ...problem, ...section }, why, cause);
+  const { section, ...facts } = problem;
+  const place = section === undefined ? about : within(about, section);
+  return errorOf(code, { ...place, ...facts }, why, cause);
 }
 
 /**
@@ -162,6 +162,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 function sentence(issue: v.BaseIssue<unknown>): string {
   if (!issue.message.startsWith('Invalid ')) return issue.message;
+  if (issue.type === 'object' && issue.input === undefined) return 'the key is missing';
   const kind = KINDS[issue.type];
   if (kind !== undefined) return isNot(kind)(issue);
   // A literal, or what tells the forms of a variant apart: `"connect" | "release"`.

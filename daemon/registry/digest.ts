@@ -1,7 +1,7 @@
 // Digests of blobs and manifests: the algorithms that there are, and the only one that is served. Pure.
 
-import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
+import { aboutOf, errorOf, type About } from '../lib/fault.js';
 import { isSha256, sha256Of } from '../lib/sha256.js';
 
 const SHA512 = /^sha512:[0-9a-f]{128}$/;
@@ -14,24 +14,21 @@ export function isDigest(text: string): boolean {
 }
 
 /**
- * @param where what has it, for the message: "layer 3 of docker.io/library/redis:7"
+ * @param where what has it
  * @throws OverlaybdError UNSUPPORTED for a digest of another algorithm than SHA-256
  */
-export function checkServedDigest(digest: string, where: string): void {
+export function checkServedDigest(digest: string, where: About): void {
   if (isSha256(digest)) return;
-  throw new OverlaybdError(
-    'UNSUPPORTED',
-    `${where}: digest ${quoted(shortened(digest, MAX_SHOWN))}: only sha256 is supported`,
-  );
+  const shown = shortened(digest, MAX_SHOWN);
+  const facts = { ...aboutOf(where), digest: shown };
+  throw errorOf('UNSUPPORTED', facts, `digest ${quoted(shown)}: only sha256 is supported`);
 }
 
 /** @throws OverlaybdError BAD_CHECKSUM if the bytes have another digest */
-export function checkBytes(bytes: Uint8Array, digest: string, where: string): void {
+export function checkBytes(bytes: Uint8Array, digest: string, where: About): void {
   const got = sha256Of(bytes);
   if (got === digest) return;
-  throw new OverlaybdError(
-    'BAD_CHECKSUM',
-    `${where}: expected digest ${digest}, got ${got} (${bytes.length} bytes)`,
-    { facts: { digest, expected: digest, got } },
-  );
+  const facts = { ...aboutOf(where), digest, expected: digest, got };
+  const why = `expected digest ${digest}, got ${got} (${bytes.length} bytes)`;
+  throw errorOf('BAD_CHECKSUM', facts, why);
 }

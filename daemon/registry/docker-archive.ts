@@ -9,8 +9,8 @@ import { closeFile } from '../blob/file-jobs.js';
 import { openFile } from '../blob/open-file.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { parseWith } from '../config/parse.js';
-import { OverlaybdError } from '../errors.js';
-import { counted } from '../lib/counted.js';
+import { OverlaybdError, type ErrorFacts } from '../errors.js';
+import { errorOf, mismatch, overLimit } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { jsonObject, nonEmptyString } from '../lib/schema.js';
 import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
@@ -70,8 +70,8 @@ async function resolveIn(
   const digest = sha256Of(configBytes);
   const id = /(?:^|\/)([0-9a-f]{64})(?:\.json)?$/.exec(config)?.[1];
   if (id !== undefined && digest !== `sha256:${id}`) {
-    const message = `${path}: ${shown(config)} has the digest ${digest}`;
-    throw new OverlaybdError('BAD_CHECKSUM', message);
+    const facts = { blob: path, section: shown(config), expected: `sha256:${id}`, got: digest };
+    throw mismatch('BAD_CHECKSUM', facts);
   }
   const kinds: BlobKind[] = [];
   const parts: PartRef[] = [];
@@ -83,8 +83,8 @@ async function resolveIn(
   }
   const found = stackOf(parts, kinds, name, (part) => shown(layers[parts.indexOf(part)] ?? ''));
   if (found) return { name, digest, ...found };
-  if (parts.length === 0) throw new OverlaybdError('BAD_FORMAT', `${name}: it has no layers`);
-  const diffIds = diffIdsOf(configBytes, parts.length, `${path}: ${shown(config)}`);
+  if (parts.length === 0) throw errorOf('BAD_FORMAT', name, 'it has no layers');
+  const diffIds = diffIdsOf(configBytes, parts.length, { blob: path, section: shown(config) });
   const digests = new Map<string, LayerDigests>(
     parts.map((part, i) => [keyOfRef(part), { blob: null, plain: diffIds[i] ?? null }]),
   );
@@ -97,8 +97,8 @@ async function checkNotCompressed(archive: BlobSource): Promise<void> {
   const magic = head.toString('hex');
   const format = magic.startsWith('1f8b') ? 'gzip' : magic === '28b52ffd' ? 'zstd' : null;
   if (format === null) return;
-  const message = `${archive.name}: the archive is compressed (${format}): decompress it first`;
-  throw new OverlaybdError('UNSUPPORTED', message);
+  const why = `the archive is compressed (${format}): decompress it first`;
+  throw errorOf('UNSUPPORTED', { blob: archive.name, got: format }, why);
 }
 
 /** The members of an archive by name. */
@@ -119,11 +119,10 @@ class Members {
       const hint = this.#byName.has('index.json')
         ? 'it is an OCI archive: unpack it, and name its folder as oci:DIR'
         : 'it has no manifest.json';
-      const message = `${name}: not an archive of docker save: ${hint}`;
-      throw new OverlaybdError('UNSUPPORTED', message);
+      throw errorOf('UNSUPPORTED', { blob: name }, `not an archive of docker save: ${hint}`);
     }
     const bytes = await this.read('manifest.json');
-    const where = `${name} (manifest.json)`;
+    const where = { blob: name, section: 'manifest.json' };
     const precheck = (value: unknown): void => checkCounts(value, where);
     return parseWith(manifestSchema, bytes.toString('utf8'), where, precheck, 'BAD_FORMAT');
   }
@@ -132,8 +131,8 @@ class Members {
   async read(name: string): Promise<Buffer> {
     const { offset, size } = this.file(name);
     if (size > MAX_MANIFEST_SIZE) {
-      const message = `${this.#archive.name}: ${shown(name)} has ${size} bytes, at most ${MAX_MANIFEST_SIZE}`;
-      throw new OverlaybdError('LIMIT', message);
+      const facts = { blob: this.#archive.name, section: shown(name), offset };
+      throw overLimit(facts, size, 'bytes', MAX_MANIFEST_SIZE);
     }
     return readFully(this.#archive, offset, size);
   }
@@ -152,23 +151,21 @@ class Members {
       const { target, isSymbolic } = member.link;
       at = posix.normalize(isSymbolic ? posix.join(posix.dirname(at), target) : target);
     }
-    const message = `${this.#archive.name}: manifest.json names ${shown(name)}, which is not a file of the archive`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const facts = { blob: this.#archive.name, section: 'manifest.json', got: shown(name) };
+    throw errorOf('BAD_FORMAT', facts, `it names ${facts.got}, which is not a file of the archive`);
   }
 }
 
 /** Before the content. @throws OverlaybdError LIMIT */
-function checkCounts(value: unknown, where: string): void {
+function checkCounts(value: unknown, where: ErrorFacts): void {
   if (!Array.isArray(value)) return;
   if (value.length > MAX_IMAGES) {
-    const message = `${where}: ${counted(value.length, 'image')}, at most ${MAX_IMAGES}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(where, value.length, 'images', MAX_IMAGES);
   }
   for (const each of value) {
     const { Layers: layers } = (each ?? {}) as Record<string, unknown>;
     if (!Array.isArray(layers) || layers.length <= MAX_MANIFEST_LAYERS) continue;
-    const message = `${where}: ${counted(layers.length, 'layer')}, at most ${MAX_MANIFEST_LAYERS}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(where, layers.length, 'layers', MAX_MANIFEST_LAYERS);
   }
 }
 
@@ -177,13 +174,13 @@ function chosen(images: readonly ArchivedImage[], tag: string | null, name: stri
   if (tag !== null) {
     const found = images.find(({ RepoTags }) => RepoTags.some((each) => inFull(each) === tag));
     if (found) return found;
-    throw new OverlaybdError('NOT_FOUND', `${name}: the archive has no ${tag}; ${listed(tags)}`);
+    throw errorOf('NOT_FOUND', name, `the archive has no ${tag}; ${listed(tags)}`);
   }
   const [only] = images;
-  if (!only) throw new OverlaybdError('BAD_FORMAT', `${name}: the archive has no images`);
+  if (!only) throw errorOf('BAD_FORMAT', name, 'the archive has no images');
   if (images.length === 1) return only;
-  const message = `${name}: the archive has ${images.length} images; name one as docker-archive:FILE:REFERENCE: ${listed(tags)}`;
-  throw new OverlaybdError('BAD_ARGUMENT', message);
+  const why = `the archive has ${images.length} images; name one as docker-archive:FILE:REFERENCE: ${listed(tags)}`;
+  throw errorOf('BAD_ARGUMENT', { image: name, got: images.length }, why);
 }
 
 /** "docker.io/library/redis:7" of "redis:7"; null if it is not the name of an image. */

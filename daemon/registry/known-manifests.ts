@@ -3,6 +3,7 @@
 
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { aboutOf, errorOf, type About } from '../lib/fault.js';
 import { inTime } from '../lib/in-time.js';
 import { checkBytes } from './digest.js';
 import { sha256Of } from '../lib/sha256.js';
@@ -65,7 +66,7 @@ export class RepositoryManifests {
    * @param name of the manifest, for messages
    * @throws OverlaybdError BAD_CHECKSUM for other bytes, NOT_FOUND, AUTH, REMOTE
    */
-  async byDigest(digest: string, mediaType: string, name: string): Promise<FetchedManifest> {
+  async byDigest(digest: string, mediaType: string, name: About): Promise<FetchedManifest> {
     const known = await this.#knownBytes(digest);
     if (known) return { bytes: known, mediaType, digest };
     const { host, repository } = this.#where;
@@ -85,7 +86,7 @@ export class RepositoryManifests {
    */
   async blob(
     digest: string,
-    name: string,
+    name: About,
     fetch: () => Promise<Uint8Array | null>,
   ): Promise<Uint8Array | null> {
     const known = await this.#knownBytes(digest);
@@ -232,11 +233,11 @@ export class RepositoryManifests {
     return null;
   }
 
-  #checkOnline(name: string): void {
+  #checkOnline(name: About): void {
     if (this.#pull !== 'never') return;
     const { host } = this.#where;
-    const message = `${name}: not in the cache, and the network is not used (--offline, --pull never): fetch it with "overlaybd-nbd warm" first`;
-    throw new OverlaybdError('NOT_FOUND', message, { facts: { host } });
+    const why = `not in the cache, and the network is not used (--offline, --pull never): fetch it with "overlaybd-nbd warm" first`;
+    throw errorOf('NOT_FOUND', { ...aboutOf(name), host }, why);
   }
 }
 

@@ -4,9 +4,9 @@
 import * as v from 'valibot';
 import { MAX_LAYERS } from '../config/image-config.js';
 import { parseWith } from '../config/parse.js';
-import { OverlaybdError } from '../errors.js';
+import type { ErrorFacts } from '../errors.js';
+import { aboutOf, errorOf, overLimit, within, type About } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { counted } from '../lib/counted.js';
 import { jsonObject, nonEmptyString, wholeNumber } from '../lib/schema.js';
 import { isDigest } from './digest.js';
 import {
@@ -133,17 +133,17 @@ const indexSchema = v.pipe(
 /**
  * Parses a manifest or an index.
  * @param claimed its media type by its descriptor or Content-Type; '' if nothing says it
- * @param name for messages: "docker.io/library/redis:7", or with a digest
+ * @param of what names it: the name of the image, or facts
  * @throws OverlaybdError BAD_FORMAT naming the wrong value by its path, LIMIT, UNSUPPORTED for what is neither
  */
 export function parseManifest(
   bytes: Uint8Array,
   claimed: string,
-  name: string,
+  of: About,
 ): ImageManifest | ImageIndex {
+  const name = aboutOf(of);
   if (bytes.length > MAX_MANIFEST_SIZE) {
-    const message = `${name}: a manifest of ${bytes.length} bytes, at most ${MAX_MANIFEST_SIZE}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(name, bytes.length, 'bytes of a manifest', MAX_MANIFEST_SIZE);
   }
   const json = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   let type = '';
@@ -156,31 +156,34 @@ export function parseManifest(
 }
 
 /** @throws OverlaybdError UNSUPPORTED, BAD_FORMAT if the types contradict each other */
-function typeOf(value: unknown, claimed: string, name: string): string {
+function typeOf(value: unknown, claimed: string, name: ErrorFacts): string {
   const has = (value ?? {}) as Record<string, unknown>;
   const own = typeof has['mediaType'] === 'string' ? has['mediaType'] : '';
   if (isSchema1Type(own) || isSchema1Type(claimed) || has['schemaVersion'] === 1) {
     const what = 'a manifest of Docker schema 1, which has been superseded since 2017';
-    throw new OverlaybdError('UNSUPPORTED', `${name}: ${what}: push the image again`);
+    throw errorOf('UNSUPPORTED', name, `${what}: push the image again`);
   }
   // Two readers might take the same bytes for different things.
   if (own !== '' && isKnown(claimed) && own !== claimed) {
-    throw bad(
-      name,
-      `mediaType: ${show(own)}, but its descriptor or Content-Type is ${show(claimed)}`,
-    );
+    const [got, expected] = [show(own), show(claimed)];
+    const place = { ...within(name, 'mediaType'), expected, got };
+    throw errorOf('BAD_FORMAT', place, `${got}, but its descriptor or Content-Type is ${expected}`);
   }
   const [hasLayers, hasManifests] = ['layers', 'manifests'].map((key) => Array.isArray(has[key]));
-  if (hasLayers && hasManifests) throw bad(name, 'it has both layers and manifests');
+  if (hasLayers && hasManifests) {
+    throw errorOf('BAD_FORMAT', name, 'it has both layers and manifests');
+  }
   const shape = hasManifests ? OCI_INDEX : hasLayers ? OCI_MANIFEST : '';
   const type = own || (isKnown(claimed) ? claimed : shape);
   if (!isKnown(type)) {
-    const which = show(type || claimed || 'no media type');
-    throw new OverlaybdError('UNSUPPORTED', `${name}: neither a manifest nor an index: ${which}`);
+    const got = show(type || claimed || 'no media type');
+    const facts = { ...name, got };
+    throw errorOf('UNSUPPORTED', facts, `neither a manifest nor an index: ${got}`);
   }
   if (shape !== '' && isIndexType(type) !== isIndexType(shape)) {
     const what = isIndexType(shape) ? 'manifests' : 'layers';
-    throw bad(name, `mediaType: ${show(type)}, but it has ${what}`);
+    const place = { ...within(name, 'mediaType'), got: show(type) };
+    throw errorOf('BAD_FORMAT', place, `${place.got}, but it has ${what}`);
   }
   return type;
 }
@@ -190,22 +193,16 @@ function isKnown(type: string): boolean {
 }
 
 /** Before the content of the items, of which a hostile manifest may have 100,000. */
-function checkCounts(value: unknown, name: string): void {
+function checkCounts(value: unknown, name: ErrorFacts): void {
   const { layers, manifests } = (value ?? {}) as Record<string, unknown>;
   if (Array.isArray(layers) && layers.length > MAX_MANIFEST_LAYERS) {
-    const message = `${name}: ${counted(layers.length, 'layer')}, at most ${MAX_MANIFEST_LAYERS}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(name, layers.length, 'layers', MAX_MANIFEST_LAYERS);
   }
   if (Array.isArray(manifests) && manifests.length > MAX_INDEX_ENTRIES) {
-    const message = `${name}: ${counted(manifests.length, 'manifest')}, at most ${MAX_INDEX_ENTRIES}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(name, manifests.length, 'manifests', MAX_INDEX_ENTRIES);
   }
 }
 
 function show(type: string): string {
   return quoted(shortened(type, MAX_MEDIA_TYPE_LENGTH));
-}
-
-function bad(name: string, why: string): OverlaybdError {
-  return new OverlaybdError('BAD_FORMAT', `${name}: ${why}`);
 }

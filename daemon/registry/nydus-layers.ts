@@ -1,7 +1,7 @@
 // Which layers of a manifest are those of a Nydus image: one has the bootstrap in it, the others are data blobs.
 
-import { OverlaybdError } from '../errors.js';
 import { quoted, shortened } from '../lib/printable.js';
+import { errorOf } from '../lib/fault.js';
 import type { Descriptor } from './manifest.js';
 
 const BOOTSTRAP = 'containerd.io/snapshot/nydus-bootstrap';
@@ -24,15 +24,16 @@ export function nydusLayers(layers: readonly Descriptor[], name: string): NydusL
   const [bootstrap, second] = layers.filter((each) => each.annotations.get(BOOTSTRAP) === 'true');
   if (!bootstrap) return null;
   if (second) {
-    const message = `${name}: a Nydus image with two bootstraps, ${bootstrap.digest} and ${second.digest}`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const why = `a Nydus image with two bootstraps, ${bootstrap.digest} and ${second.digest}`;
+    throw errorOf('BAD_FORMAT', { image: name, digest: second.digest }, why);
   }
   const version = bootstrap.annotations.get(VERSION) ?? SERVED_VERSION;
   if (version !== SERVED_VERSION) {
-    const shown = quoted(shortened(version, MAX_SHOWN_LENGTH));
+    const got = quoted(shortened(version, MAX_SHOWN_LENGTH));
+    const { digest } = bootstrap;
     const advice = 'convert the image again (nydusify convert --fs-version 6)';
-    const message = `${name}: a Nydus image of RAFS version ${shown}: not supported: ${advice}`;
-    throw new OverlaybdError('UNSUPPORTED', message);
+    const why = `a Nydus image of RAFS version ${got}: only version ${SERVED_VERSION} is supported: ${advice}`;
+    throw errorOf('UNSUPPORTED', { image: name, digest, expected: SERVED_VERSION, got }, why);
   }
   return { bootstrap, others: layers.filter((each) => each !== bootstrap) };
 }

@@ -7,6 +7,7 @@ import { closeFile, fileExists, openPath } from '../blob/file-jobs.js';
 import { openFile, readSmallFile } from '../blob/open-file.js';
 import { readFully } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { errorOf, within } from '../lib/fault.js';
 import { PARALLEL_FILES } from '../lib/effort.js';
 import { mapEach } from '../lib/gate.js';
 import { quoted, shortened } from '../lib/printable.js';
@@ -44,11 +45,11 @@ export async function resolveLayout(
   const bytes = await readSmallFile(join(folder, 'index.json'), MAX_MANIFEST_SIZE).catch(
     (error: unknown): never => {
       if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
-      const message = `${name}: ${folder} is not an OCI layout: it has no index.json`;
-      throw new OverlaybdError('NOT_FOUND', message, { cause: error });
+      const facts = { image: name, path: folder };
+      throw errorOf('NOT_FOUND', facts, 'it is not an OCI layout: it has no index.json', error);
     },
   );
-  const index = parseManifest(bytes, OCI_INDEX, join(folder, 'index.json'));
+  const index = parseManifest(bytes, OCI_INDEX, { path: join(folder, 'index.json') });
   const entries = index.kind === 'index' ? index.manifests : [];
   /** Of blobs by path, as their descriptors have them. */
   const sizes = new Map<string, number>();
@@ -82,7 +83,7 @@ async function checkBlobs(
   await mapEach([...new Set(blobs.map(describeRef))], PARALLEL_FILES, async (path) => {
     const { fd, size } = await openPath(path);
     closeFile(fd);
-    checkSize(size, sizes.get(path) ?? size, path);
+    checkSize(size, sizes.get(path) ?? size, { blob: path });
   });
 }
 
@@ -100,8 +101,8 @@ function placeOf(
   const manifest = async ({ digest, size, mediaType }: ManifestName): Promise<FetchedManifest> => {
     const path = pathOf(folder, digest);
     const bytes = await readSmallFile(path, MAX_MANIFEST_SIZE);
-    if (size !== null) checkSize(bytes.length, size, path);
-    checkBytes(bytes, digest, path);
+    if (size !== null) checkSize(bytes.length, size, { path, digest });
+    checkBytes(bytes, digest, { path });
     return { bytes, mediaType, digest };
   };
   return {
@@ -114,14 +115,14 @@ function placeOf(
     },
     target: (digest) => fileRef(pathOf(folder, digest)),
     index: (reference) => {
-      const message = `${name}: the SOCI index of an image in a layout is in that layout or in a file, and not in ${reference}`;
-      return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
+      const why = `the SOCI index of an image in a layout is in that layout or in a file, and not in ${reference}`;
+      return Promise.reject(errorOf('BAD_ARGUMENT', within(name, '--soci-index'), why));
     },
     config: async ({ digest }) => {
       const path = pathOf(folder, digest);
       if (!(await fileExists(path))) return null;
       const bytes = await readSmallFile(path, MAX_MANIFEST_SIZE);
-      checkBytes(bytes, digest, path);
+      checkBytes(bytes, digest, { path });
       return bytes;
     },
     look: (layer) => lookAt(pathOf(folder, layer.digest)),
@@ -163,14 +164,14 @@ function chosen(entries: readonly Descriptor[], reference: LayoutReference): Des
       tag === null ? entry.digest === digest : tagOf(entry) === tag,
     );
     if (found) return found;
-    throw new OverlaybdError('NOT_FOUND', `${name}: index.json has no ${named}; ${listed(images)}`);
+    throw errorOf('NOT_FOUND', name, `index.json has no ${named}; ${listed(images)}`);
   }
   const [only] = images;
-  if (!only) throw new OverlaybdError('NOT_FOUND', `${name}: index.json has no images`);
+  if (!only) throw errorOf('NOT_FOUND', name, 'index.json has no images');
   if (images.length === 1) return only;
   if (images.every((entry) => tagOf(entry) === null && entry.platform !== null)) return null;
-  const message = `${name}: index.json has ${images.length} images; name one: ${listed(images)}`;
-  throw new OverlaybdError('BAD_ARGUMENT', message);
+  const why = `index.json has ${images.length} images; name one: ${listed(images)}`;
+  throw errorOf('BAD_ARGUMENT', { image: name, got: images.length }, why);
 }
 
 function listed(images: readonly Descriptor[]): string {

@@ -3,7 +3,8 @@
 import * as v from 'valibot';
 import { keyOfRef } from '../blob/blob-ref.js';
 import { parseWith } from '../config/parse.js';
-import { OverlaybdError } from '../errors.js';
+import type { ErrorFacts } from '../errors.js';
+import { errorOf, overLimit, within } from '../lib/fault.js';
 import { counted } from '../lib/counted.js';
 import { jsonObject } from '../lib/schema.js';
 import { isSha256 } from '../lib/sha256.js';
@@ -11,6 +12,7 @@ import { checkServedDigest } from './digest.js';
 import type { LayerDigests, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_SIZE, type ImageManifest } from './manifest.js';
 import type { ImagePlace } from './image-place.js';
+import { layerPlace } from './layer-place.js';
 
 /** What has the digests of plain layers. Other artifacts have configurations of their own. */
 const CONFIG_TYPES: readonly string[] = [
@@ -46,12 +48,10 @@ export async function ordinaryImage(
   const { name } = place;
   const { layers } = manifest;
   if (layers.length === 0) {
-    throw new OverlaybdError('UNSUPPORTED', `${name}: an image without layers`, {
-      facts: { image: name, digest },
-    });
+    throw errorOf('UNSUPPORTED', { image: name, digest }, 'an image without layers');
   }
   const lowers = layers.map((layer, i) => {
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    checkServedDigest(layer.digest, layerPlace(name, i, layers));
     return place.blob(layer);
   });
   const notes = [ordinaryNote(name), ...new Set(problems.map((each) => `${name}: ${each}`))];
@@ -68,11 +68,11 @@ export async function withDigests(
   { layers, config }: ImageManifest,
   place: ImagePlace,
 ): Promise<ResolvedImage> {
-  const where = `${place.name} (configuration ${config.digest})`;
+  const { digest } = config;
+  const where = { ...within(place.name, `configuration ${digest}`), digest };
   const isKnown = CONFIG_TYPES.includes(config.mediaType) && isSha256(config.digest);
   if (isKnown && config.size > MAX_MANIFEST_SIZE) {
-    const message = `${where}: ${config.size} bytes, at most ${MAX_MANIFEST_SIZE}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit(where, config.size, 'bytes', MAX_MANIFEST_SIZE);
   }
   const bytes = isKnown ? await place.config(config) : null;
   const diffIds = bytes ? diffIdsOf(bytes, layers.length, where) : [];
@@ -91,15 +91,17 @@ export async function withDigests(
  * @returns bottom first; none if the configuration has none
  * @throws OverlaybdError BAD_FORMAT
  */
-export function diffIdsOf(bytes: Uint8Array, layers: number, where: string): string[] {
+export function diffIdsOf(bytes: Uint8Array, layers: number, where: ErrorFacts): string[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   const { rootfs } = parseWith(configSchema, text, where, undefined, 'BAD_FORMAT');
   const diffIds = rootfs?.diff_ids ?? [];
   if (diffIds.length === 0) return [];
   if (diffIds.length !== layers) {
-    const message = `${where}: rootfs.diff_ids: ${counted(diffIds.length, 'digest')} for ${counted(layers, 'layer')}`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const [got, expected] = [counted(diffIds.length, 'digest'), counted(layers, 'layer')];
+    const place = { ...within(where, 'rootfs.diff_ids'), expected, got };
+    throw errorOf('BAD_FORMAT', place, `${got} for ${expected}`);
   }
-  for (const [i, diffId] of diffIds.entries()) checkServedDigest(diffId, `${where}: layer ${i}`);
+  for (const [i, diffId] of diffIds.entries())
+    checkServedDigest(diffId, within(where, `layer ${i}`));
   return diffIds;
 }

@@ -1,13 +1,14 @@
 // Which layers of a manifest are overlaybd blobs: by their annotations, and by their bytes if they have none.
 
-import { OverlaybdError } from '../errors.js';
+import type { ErrorFacts, OverlaybdError } from '../errors.js';
 import { MAX_LAYERS } from '../config/image-config.js';
-import { counted } from '../lib/counted.js';
+import { errorOf, overLimit } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
 import type { BlobKind } from './blob-head.js';
 import { checkServedDigest } from './digest.js';
 import type { Descriptor } from './manifest.js';
 import { ANNOTATION, isCompressedType } from './media-types.js';
+import { layerPlace } from './layer-place.js';
 
 /** The ext4 base layer that upstream's convertor puts below others: a bare ZFile. */
 const BASE_LAYER = 'sha256:c3a417552a6cf9ffa959b541850bab7d7f08f4255425bf8b48c85f7b36b378d9';
@@ -37,7 +38,7 @@ export type LookAtLayer = ((layer: Descriptor) => Promise<BlobKind>) | null;
 export type LayerKind = BlobKind | 'unknown';
 
 /** What the descriptor of a layer says. @param where for messages */
-function kindByDescriptor(layer: Descriptor, where: string): LayerKind {
+function kindByDescriptor(layer: Descriptor, where: ErrorFacts): LayerKind {
   const { annotations, digest, size, mediaType } = layer;
   const version = annotations.get(ANNOTATION.version) ?? '';
   const isTurbo =
@@ -61,10 +62,11 @@ function kindByDescriptor(layer: Descriptor, where: string): LayerKind {
   return 'data';
 }
 
-function changed(where: string, key: string, says: string, is: string): OverlaybdError {
+function changed(where: ErrorFacts, key: string, says: string, is: string): OverlaybdError {
   const why = 'a tool has changed the layer after it was converted, or has compressed it';
-  const message = `${where}: its annotation ${key} is ${says}, but the descriptor says ${is}: ${why}`;
-  return new OverlaybdError('BAD_FORMAT', message, { facts: { expected: says, got: is } });
+  const facts = { ...where, expected: says, got: is };
+  const what = `its annotation ${key} is ${says}, but the descriptor says ${is}`;
+  return errorOf('BAD_FORMAT', facts, `${what}: ${why}`);
 }
 
 /**
@@ -121,23 +123,21 @@ export function stackOf<T>(
   if (turbo >= 0) throw turboError(where(turbo));
   if (!kinds.includes('data')) {
     if (!kinds.includes('trace')) return null;
-    throw new OverlaybdError('BAD_FORMAT', `${name}: an acceleration layer and no other layer`);
+    throw errorOf('BAD_FORMAT', name, 'an acceleration layer and no other layer');
   }
   const ordinary = kinds.indexOf('other');
   if (ordinary >= 0) throw ordinaryError(where(ordinary), describe(layers[ordinary] as T));
   const lowers = layers.filter((_, i) => kinds[i] !== 'trace');
   const traces = layers.filter((_, i) => kinds[i] === 'trace');
   if (lowers.length > MAX_LAYERS) {
-    const message = `${name}: ${counted(lowers.length, 'layer')}, at most ${MAX_LAYERS}`;
-    throw new OverlaybdError('LIMIT', message);
+    throw overLimit({ image: name }, lowers.length, 'layers', MAX_LAYERS);
   }
   const several = `${name}: of several acceleration layers only the topmost is used`;
   return { lowers, trace: traces.at(-1) ?? null, notes: traces.length > 1 ? [several] : [] };
 }
 
-/** "NAME: layer 0 of 3" */
-function placeIn(name: string, layers: readonly unknown[]): (i: number) => string {
-  return (i) => `${name}: layer ${i} of ${layers.length}`;
+function placeIn(name: string, layers: readonly unknown[]): (i: number) => ErrorFacts {
+  return (i) => layerPlace(name, i, layers);
 }
 
 /** Replaces the unknown kinds, if that is possible and worth the requests. */
@@ -170,15 +170,13 @@ async function lookAtUnknown(
   }
 }
 
-function turboError(where: string): OverlaybdError {
+function turboError(where: ErrorFacts): OverlaybdError {
   const what = 'a turboOCI layer (an index over an ordinary layer)';
-  return new OverlaybdError(
-    'UNSUPPORTED',
-    `${where}: ${what}, and no annotation names the ordinary layer: a tool must have dropped it; copy or convert the image again`,
-  );
+  const why = `${what}, and no annotation names the ordinary layer: a tool must have dropped it; copy or convert the image again`;
+  return errorOf('UNSUPPORTED', where, why);
 }
 
-function ordinaryError(where: string, layer: string): OverlaybdError {
+function ordinaryError(where: ErrorFacts, layer: string): OverlaybdError {
   const what = `an ordinary layer (${layer}) among overlaybd layers`;
-  return new OverlaybdError('UNSUPPORTED', `${where}: ${what}: convert the image again`);
+  return errorOf('UNSUPPORTED', where, `${what}: convert the image again`);
 }

@@ -1,6 +1,6 @@
 // Platforms of images: their names, that of this machine, and the choice among the entries of an index.
 
-import { OverlaybdError } from '../errors.js';
+import { aboutOf, errorOf, type About } from '../lib/fault.js';
 import { printable, quoted, shortened } from '../lib/printable.js';
 import { OVERLAYBD_ARTIFACTS, REFERENCE_TYPE, SOCI_ARTIFACTS } from './media-types.js';
 import type { Descriptor, Platform } from './manifest.js';
@@ -46,9 +46,9 @@ export function thisPlatform(): Platform {
 export function parsePlatform(text: string): Platform {
   const match = /^([\w.-]+)\/([\w.-]+)(?:\/([\w.-]+))?$/.exec(text.toLowerCase());
   if (!match || text.length > MAX_SHOWN_LENGTH) {
-    const shown = quoted(shortened(text, MAX_SHOWN_LENGTH));
-    const message = `${shown} is not a platform: OS/ARCHITECTURE[/VARIANT], as linux/arm64/v8`;
-    throw new OverlaybdError('BAD_ARGUMENT', message);
+    const got = quoted(shortened(text, MAX_SHOWN_LENGTH));
+    const expected = 'OS/ARCHITECTURE[/VARIANT], as linux/arm64/v8';
+    throw errorOf('BAD_ARGUMENT', { expected, got }, `${got} is not a platform: ${expected}`);
   }
   const [, os = '', architecture = '', variant = ''] = match;
   return { os, architecture, variant };
@@ -107,7 +107,7 @@ export function isImageEntry({ annotations, platform, artifactType }: Descriptor
 export function chooseEntry(
   entries: readonly Descriptor[],
   platform: Platform,
-  name: string,
+  name: About,
 ): Descriptor {
   const images = entries.filter(isImageEntry);
   const ranked = images
@@ -120,10 +120,9 @@ export function chooseEntry(
   const unnamed = images.filter((entry) => entry.platform === null);
   const [only] = unnamed;
   if (only && unnamed.length === 1) return only;
-  throw new OverlaybdError(
-    'NOT_FOUND',
-    `${name}: no image for ${platformText(platform)}; ${listed(images)}`,
-  );
+  const expected = platformText(platform);
+  const facts = { ...aboutOf(name), expected };
+  throw errorOf('NOT_FOUND', facts, `no image for ${expected}; ${listed(images)}`);
 }
 
 function preference({ artifactType, platform }: Descriptor): number {

@@ -2,6 +2,7 @@
 // say plainly where an image is. Pure: whether the image exists is found out elsewhere.
 
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { isSha256 } from '../lib/sha256.js';
 import { withoutLogin } from '../lib/without-login.js';
@@ -215,7 +216,8 @@ function checkedTag(tag: string, text: string): string {
 function checkedDigest(digest: string, text: string): string {
   if (isSha256(digest)) return digest;
   if (isDigest(digest)) {
-    throw new OverlaybdError('UNSUPPORTED', `${show(text)}: only sha256 digests are supported`);
+    const image = show(text);
+    throw errorOf('UNSUPPORTED', { image, digest }, 'only sha256 digests are supported');
   }
   throw wrong(
     text,
@@ -228,5 +230,7 @@ function show(text: string): string {
 }
 
 function wrong(text: string, why: string): OverlaybdError {
-  return new OverlaybdError('BAD_ARGUMENT', `${show(text)} is not the name of an image: ${why}`);
+  const image = show(text);
+  const message = `${image} is not the name of an image: ${why}`;
+  return new OverlaybdError('BAD_ARGUMENT', message, { facts: { image } });
 }

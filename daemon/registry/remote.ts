@@ -6,7 +6,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import type { RemoteBlobs } from '../blob/open-blob.js';
 import type { PullPolicy } from '../config/registry-settings.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { GivenIndex, ResolvedImage } from './manifest-source.js';
 
 /** A thread's line to the fetcher. */
@@ -63,7 +63,7 @@ export interface Remote {
 
 /** For programs and tests that open files only. */
 export const noImages = (): never => {
-  throw new OverlaybdError('UNSUPPORTED', 'this part of the program opens no images of registries');
+  throw errorOf('UNSUPPORTED', {}, 'this part of the program opens no images of registries');
 };
 
 export const NO_REMOTE: Remote = {

@@ -1,8 +1,8 @@
 // The repoBlobUrl of a config.v1.json: where the blobs of its layers are, as snapshotters write it. Pure.
 
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { aboutOf, errorOf, publicFact, type About } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
-import { withoutLogin } from '../lib/without-login.js';
 import { apiHost, hostProblem, repositoryProblem } from './reference.js';
 
 const MAX_LENGTH = 1024;
@@ -18,13 +18,13 @@ export interface RepositoryUrl {
 
 /**
  * Parses "https://HOST/v2/REPOSITORY/blobs". The scheme "http" does not switch TLS off: that is for the operator.
- * @param where for messages: "config.v1.json: repoBlobUrl"
+ * @param where names the configuration and its key
  * @throws OverlaybdError BAD_CONFIG
  */
-export function parseRepoBlobUrl(url: string, where: string): RepositoryUrl {
+export function parseRepoBlobUrl(url: string, where: About): RepositoryUrl {
   const wrong = (why: string): OverlaybdError => {
-    const shown = quoted(shortened(withoutLogin(url), MAX_SHOWN_LENGTH));
-    return new OverlaybdError('BAD_CONFIG', `${where}: ${shown}: ${why}`);
+    const shown = publicFact(shortened(url, MAX_SHOWN_LENGTH));
+    return errorOf('BAD_CONFIG', { ...aboutOf(where), url: shown }, `${quoted(shown)}: ${why}`);
   };
   const match = url.length > MAX_LENGTH ? null : FORM.exec(url);
   if (!match) throw wrong('not of the form https://HOST/v2/REPOSITORY/blobs');

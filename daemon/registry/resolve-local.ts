@@ -1,7 +1,7 @@
 // From the name of an image on this machine to its blobs. Needs no network, and so no fetcher.
 
-import { OverlaybdError } from '../errors.js';
 import { resolveArchive } from './docker-archive.js';
+import { errorOf, withFacts, within } from '../lib/fault.js';
 import type { GivenIndex, ResolvedImage } from './manifest-source.js';
 import { resolveLayout } from './oci-layout.js';
 import type { ArchiveReference, LayoutReference } from './reference.js';
@@ -16,8 +16,20 @@ export function resolveLocal(
   platform: string | null,
   index: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
+  return resolveAny(reference, platform, index).catch((error: unknown) => {
+    throw withFacts(error, { image: reference.name });
+  });
+}
+
+function resolveAny(
+  reference: LayoutReference | ArchiveReference,
+  platform: string | null,
+  index: GivenIndex | null,
+): Promise<ResolvedImage> {
   if (reference.kind === 'oci') return resolveLayout(reference, platform, index);
   if (index === null || index.kind === 'none') return resolveArchive(reference);
-  const message = `${reference.name}: --soci-index is for images of registries and layouts`;
-  return Promise.reject(new OverlaybdError('BAD_ARGUMENT', message));
+  const place = within(reference.name, '--soci-index');
+  return Promise.reject(
+    errorOf('BAD_ARGUMENT', place, 'only for images of registries and layouts'),
+  );
 }

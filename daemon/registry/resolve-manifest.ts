@@ -3,6 +3,7 @@
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
 import { OverlaybdError, messageOf, type ErrorCode } from '../errors.js';
+import { aboutOf, errorOf, type About } from '../lib/fault.js';
 import { checkServedDigest } from './digest.js';
 import type { FetchedManifest, GivenIndex, ResolvedImage, TargetName } from './manifest-source.js';
 import {
@@ -22,11 +23,15 @@ import { overlaybdReferrers, sociReferrers } from './referrers.js';
 import { namedSociIndex, sociImage, type PlacedIndex, type PlainImage } from './soci-index.js';
 import { tocsOf, type TocDigests } from './toc-annotations.js';
 import { tocImage } from './toc-image.js';
+import { layerPlace } from './layer-place.js';
+import { manifestPlace } from './layer-place.js';
+import { quoted, shortened } from '../lib/printable.js';
 
 /** Indexes within indexes. */
 const MAX_INDEX_DEPTH = 4;
 /** Overlaybd images that refer to one manifest, of which an old one may be broken. */
 const MAX_REFERRERS_TRIED = 4;
+const MAX_SHOWN_LENGTH = 160;
 
 /** A manifest, and how it was reached. */
 interface Reached {
@@ -76,22 +81,22 @@ async function descend(
   const path: { digest: string; subject: string | null }[] = [];
   let at = top;
   for (let depth = 0; depth <= MAX_INDEX_DEPTH; depth++) {
-    const name = path.length === 0 ? place.name : `${place.name} (${at.digest})`;
+    const name = path.length === 0 ? { image: place.name } : manifestPlace(place.name, at.digest);
     const parsed: ImageManifest | ImageIndex = parseManifest(at.bytes, at.mediaType, name);
     path.push({ digest: at.digest, subject: parsed.subject });
     if (parsed.kind === 'manifest') return { manifest: parsed, digest: at.digest, path };
     const entry = chooseEntry(parsed.manifests, platform, name);
     checkServedDigest(entry.digest, name);
     if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) {
-      const message = `${name}: the entry for the platform is not a manifest`;
-      throw new OverlaybdError('UNSUPPORTED', message);
+      const got = quoted(shortened(entry.mediaType, MAX_SHOWN_LENGTH));
+      const why = `the entry for the platform is not a manifest: its media type is ${got}`;
+      throw errorOf('UNSUPPORTED', { ...name, got }, why);
     }
     at = await place.manifest(entry);
   }
-  throw new OverlaybdError(
-    'LIMIT',
-    `${place.name}: more than ${MAX_INDEX_DEPTH} indexes within each other`,
-  );
+  const expected = `at most ${MAX_INDEX_DEPTH}`;
+  const why = `more than ${MAX_INDEX_DEPTH} indexes within each other`;
+  throw errorOf('LIMIT', { image: place.name, digest: at.digest, expected }, why);
 }
 
 function layersOf({ manifest }: Reached, place: ImagePlace): Promise<LayersWithTargets | null> {
@@ -135,8 +140,8 @@ function targetNames(
   for (const [layer, digest] of targets) {
     const key = keyOfRef(place.blob(layer));
     if ((digests.get(key) ?? digest) !== digest) {
-      const message = `${place.name}: the turboOCI layer ${layer.digest} has two targets`;
-      throw new OverlaybdError('BAD_FORMAT', message);
+      const facts = { image: place.name, digest: layer.digest };
+      throw errorOf('BAD_FORMAT', facts, `the turboOCI layer ${layer.digest} has two targets`);
     }
     digests.set(key, digest);
   }
@@ -156,7 +161,7 @@ function nydusOf(
   const found = nydusLayers(layers, name);
   if (!found) return null;
   for (const [i, layer] of layers.entries()) {
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    checkServedDigest(layer.digest, layerPlace(name, i, layers));
   }
   const { bootstrap, others } = found;
   const refs = new Map(others.map((each) => [each.digest.replace(/^.*:/, ''), place.blob(each)]));
@@ -174,7 +179,7 @@ function filesOf(
   if (!digests) return null;
   const tocs = new Map<string, TocDigests>();
   const lowers = layers.map((layer, i) => {
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    checkServedDigest(layer.digest, layerPlace(name, i, layers));
     const ref = place.blob(layer);
     const toc = digests[i];
     if (toc) tocs.set(keyOfRef(ref), { ...toc, layer: layer.digest });
@@ -307,10 +312,14 @@ async function openReferrer(
   checkServedDigest(entry.digest, place.name);
   const reached = await descend(await place.manifest(entry), place, platform);
   if (reached.path[0]?.subject !== subject) {
-    throw new OverlaybdError('BAD_FORMAT', `${place.name}: it does not refer to ${subject}`);
+    const at = { ...manifestPlace(place.name, entry.digest), expected: subject };
+    throw errorOf('BAD_FORMAT', at, `it does not refer to ${subject}`);
   }
   const layers = await layersOf(reached, place);
-  if (!layers) throw new OverlaybdError('UNSUPPORTED', `${place.name}: it has ordinary layers`);
+  if (!layers) {
+    const at = manifestPlace(place.name, entry.digest);
+    throw errorOf('UNSUPPORTED', at, 'it has ordinary layers');
+  }
   const note = `${place.name}: an ordinary image; the overlaybd image ${entry.digest} refers to it and is used`;
   return imageOf(reached, layers, place, [note], plain.manifest.layers);
 }
@@ -319,8 +328,8 @@ async function openReferrer(
  * @param length of the bytes that there are, `size` that of the descriptor
  * @throws OverlaybdError BAD_FORMAT
  */
-export function checkSize(length: number, size: number, where: string): void {
+export function checkSize(length: number, size: number, where: About): void {
   if (length === size) return;
-  const message = `${where}: ${length} bytes, but its descriptor says ${size}`;
-  throw new OverlaybdError('BAD_FORMAT', message, { facts: { expected: `${size}`, got: length } });
+  const facts = { ...aboutOf(where), expected: `${size}`, got: length };
+  throw errorOf('BAD_FORMAT', facts, `${length} bytes, but its descriptor says ${size}`);
 }

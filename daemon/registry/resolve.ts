@@ -3,6 +3,7 @@
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errorOf, withFacts, within } from '../lib/fault.js';
 import { BLOB_HEAD_SIZE, kindOfBlob } from './blob-head.js';
 import { sha256Of } from '../lib/sha256.js';
 import { RepositoryManifests } from './known-manifests.js';
@@ -22,6 +23,7 @@ import type { SilentHosts } from './silent-hosts.js';
 import type { PlacedIndex } from './soci-index.js';
 import type { FoundReferrers, ImagePlace } from './image-place.js';
 import { checkSize, resolveManifest } from './resolve-manifest.js';
+import { manifestPlace } from './layer-place.js';
 
 export interface ResolveOptions {
   /** "linux/arm64/v8"; null: that of this machine. */
@@ -41,7 +43,19 @@ export interface ResolveOptions {
  * of an index; of an ordinary image its referrers, and those manifests.
  * @throws OverlaybdError NOT_FOUND, UNSUPPORTED, BAD_FORMAT, BAD_CHECKSUM, LIMIT, AUTH, REMOTE
  */
-export async function resolveImage(
+export function resolveImage(
+  reference: RegistryReference,
+  options: ResolveOptions,
+  source: ManifestSource,
+  known: KnownManifests,
+): Promise<ResolvedImage> {
+  return resolveAll(reference, options, source, known).catch((error: unknown) => {
+    const { name: image, host } = reference;
+    throw withFacts(error, { image, host });
+  });
+}
+
+async function resolveAll(
   reference: RegistryReference,
   options: ResolveOptions,
   source: ManifestSource,
@@ -78,7 +92,7 @@ async function indexElsewhere(
 ): Promise<PlacedIndex> {
   const reference = parseReference(name);
   if (reference.kind !== 'registry') {
-    throw new OverlaybdError('BAD_ARGUMENT', `${name}: not the name of a SOCI index in a registry`);
+    throw errorOf('BAD_ARGUMENT', name, 'not the name of a SOCI index in a registry');
   }
   const waiting = { patienceMs: newerPatienceMs, silent };
   const manifests = new RepositoryManifests(reference, pull, source, known, waiting);
@@ -119,7 +133,7 @@ function placeOf(
     blob,
     index,
     manifest: async ({ digest, mediaType, size }) => {
-      const where = `${name} (${digest})`;
+      const where = manifestPlace(name, digest);
       const found = await manifests.byDigest(digest, mediaType, where);
       if (size !== null) checkSize(found.bytes.length, size, where);
       return found;
@@ -127,8 +141,10 @@ function placeOf(
     referrers: (digest) => findReferrers(digest, name, pull, manifests),
     target: (digest) => ({ kind: 'unsized', host, repository, digest }),
     config: (descriptor) =>
-      manifests.blob(descriptor.digest, `${name} (configuration ${descriptor.digest})`, () =>
-        source.blob ? source.blob(blob(descriptor)) : Promise.resolve(null),
+      manifests.blob(
+        descriptor.digest,
+        { ...within(name, `configuration ${descriptor.digest}`), digest: descriptor.digest },
+        () => (source.blob ? source.blob(blob(descriptor)) : Promise.resolve(null)),
       ),
     look: source.head
       ? async (layer) => {

@@ -1,7 +1,8 @@
 // What a SOCI index says about an image: which of its layers have a ztoc. Pure.
 
 import { keyOfRef, type BlobRef } from '../blob/blob-ref.js';
-import { OverlaybdError } from '../errors.js';
+import type { ErrorFacts } from '../errors.js';
+import { errorOf, mismatch, within } from '../lib/fault.js';
 import { counted } from '../lib/counted.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { checkServedDigest } from './digest.js';
@@ -9,6 +10,7 @@ import { isSha256 } from '../lib/sha256.js';
 import type { FetchedManifest, ResolvedImage, ZtocRef } from './manifest-source.js';
 import { parseManifest, type Descriptor, type ImageManifest } from './manifest.js';
 import { PREFETCH_TYPE, SOCI_ANNOTATION, SOCI_ARTIFACTS, ZTOC_TYPE } from './media-types.js';
+import { layerPlace } from './layer-place.js';
 
 const MAX_SHOWN_LENGTH = 160;
 
@@ -28,9 +30,9 @@ export interface PlainImage {
 export function namedSociIndex({ annotations }: ImageManifest, name: string): string | null {
   const digest = annotations.get(SOCI_ANNOTATION.index) ?? null;
   if (digest === null || isSha256(digest)) return digest;
-  const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
-  const message = `${name}: its annotation ${SOCI_ANNOTATION.index}: expected "sha256:" and 64 digits, got ${shown}`;
-  throw new OverlaybdError('BAD_FORMAT', message);
+  const got = quoted(shortened(digest, MAX_SHOWN_LENGTH));
+  const place = within(name, `its annotation ${SOCI_ANNOTATION.index}`);
+  throw mismatch('BAD_FORMAT', { ...place, expected: '"sha256:" and 64 digits', got });
 }
 
 /** An index, and how its blobs are named. */
@@ -53,23 +55,25 @@ export function sociImage(
 ): ResolvedImage {
   const { name, digest, manifest } = image;
   const { fetched, again } = placed;
-  const where = `${name} (SOCI index ${fetched.digest})`;
+  const section = `SOCI index ${fetched.digest}`;
+  const where = { ...within(name, section), digest: fetched.digest };
   const index = parseManifest(fetched.bytes, fetched.mediaType, where);
   const type =
     index.kind === 'manifest' ? (index.artifactType ?? index.config.mediaType) : 'an index';
   if (index.kind !== 'manifest' || !SOCI_ARTIFACTS.includes(type)) {
-    const message = `${where}: not a SOCI index: ${quoted(shortened(type, MAX_SHOWN_LENGTH))}`;
-    throw new OverlaybdError('UNSUPPORTED', message);
+    const got = quoted(shortened(type, MAX_SHOWN_LENGTH));
+    throw errorOf('UNSUPPORTED', { ...where, got }, `not a SOCI index: ${got}`);
   }
   if (needsSubject && index.subject !== digest) {
-    throw new OverlaybdError('BAD_FORMAT', `${where}: it does not refer to ${digest}`);
+    const facts = { ...where, expected: digest };
+    throw errorOf('BAD_FORMAT', facts, `it does not refer to ${digest}`);
   }
   const byLayer = partsByLayer(index, ZTOC_TYPE, where);
   const hints = partsByLayer(index, PREFETCH_TYPE, where);
   const ztocs = new Map<string, ZtocRef>();
   let count = 0;
   const lowers = manifest.layers.map((layer, i) => {
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${manifest.layers.length}`);
+    checkServedDigest(layer.digest, layerPlace(name, i, manifest.layers));
     const ref = image.blob(layer);
     const ztoc = byLayer.get(layer.digest);
     if (ztoc) {
@@ -82,7 +86,7 @@ export function sociImage(
     return ref;
   });
   if (count === 0) {
-    throw new OverlaybdError('BAD_FORMAT', `${where}: it has no ztoc of a layer of the image`);
+    throw errorOf('BAD_FORMAT', where, 'it has no ztoc of a layer of the image');
   }
   const note = `${name}: an ordinary image; the SOCI index ${fetched.digest} is used: ${count} of ${counted(lowers.length, 'layer')} with a ztoc`;
   const used = again === null ? {} : { sociIndex: again };
@@ -93,13 +97,13 @@ export function sociImage(
 function partsByLayer(
   { layers }: ImageManifest,
   mediaType: string,
-  where: string,
+  where: ErrorFacts,
 ): Map<string, Descriptor> {
   const parts = new Map<string, Descriptor>();
   for (const [i, part] of layers.entries()) {
     const layer = part.annotations.get(SOCI_ANNOTATION.layer);
     if (part.mediaType !== mediaType || layer === undefined || parts.has(layer)) continue;
-    checkServedDigest(part.digest, `${where}: part ${i}`);
+    checkServedDigest(part.digest, within(where, `part ${i}`));
     parts.set(layer, part);
   }
   return parts;

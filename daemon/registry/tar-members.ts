@@ -3,7 +3,8 @@
 
 import { TAR_BLOCK } from '../blob/tar.js';
 import { readFully, type BlobSource } from '../blob/source.js';
-import { OverlaybdError, formatError } from '../errors.js';
+import { formatError } from '../errors.js';
+import { errorOf, overLimit } from '../lib/fault.js';
 
 /** Headers of an archive. One of 256 layers has about a thousand. */
 const MAX_HEADERS = 32_768;
@@ -43,7 +44,9 @@ export async function readTarMembers(archive: BlobSource): Promise<TarMember[]> 
   let at = 0;
   for (let headers = 0; at + TAR_BLOCK <= archive.size; headers++) {
     if (headers === MAX_HEADERS) {
-      throw new OverlaybdError('LIMIT', `${archive.name}: more than ${MAX_HEADERS} tar headers`);
+      const expected = `at most ${MAX_HEADERS} tar headers`;
+      const place = { blob: archive.name, section: 'archive', offset: at, expected };
+      throw errorOf('LIMIT', place, `more than ${MAX_HEADERS} tar headers`);
     }
     const header = await readFully(archive, at, TAR_BLOCK);
     if (header.every((byte) => byte === 0)) return members;
@@ -121,10 +124,8 @@ function checkExtra(size: number, total: number, archive: string, at: number): v
   const [bytes, most] = size > MAX_EXTRA_SIZE ? [size, MAX_EXTRA_SIZE] : [total, MAX_EXTRA_TOTAL];
   if (bytes <= most) return;
   const what = size > MAX_EXTRA_SIZE ? 'a pax header or long name' : 'pax headers and long names';
-  throw new OverlaybdError(
-    'LIMIT',
-    `${archive}: ${what} of ${bytes} bytes up to byte ${at}, at most ${most}`,
-  );
+  const facts = { blob: archive, section: what, offset: at };
+  throw overLimit(facts, bytes, 'bytes', most);
 }
 
 /** Records of "LENGTH KEY=VALUE\n", where LENGTH counts all of it. */

@@ -1,10 +1,12 @@
 // What a manifest says about the tables of contents of its layers: by this, layers of files can be verified before all of
 // their bytes are here.
 
-import { OverlaybdError } from '../errors.js';
+import type { ErrorFacts } from '../errors.js';
+import { mismatch, within } from '../lib/fault.js';
 import { quoted, shortened } from '../lib/printable.js';
 import { isSha256 } from '../lib/sha256.js';
 import type { Descriptor } from './manifest.js';
+import { layerPlace } from './layer-place.js';
 
 /** The digests that a table of contents must have, as far as they are known. */
 export interface TocDigests {
@@ -29,13 +31,13 @@ const MAX_SHOWN_LENGTH = 160;
  * @returns null if they say nothing
  * @throws OverlaybdError BAD_FORMAT for what is not a digest
  */
-function tocDigestsOf({ annotations }: Descriptor, where: string): TocDigests | null {
+function tocDigestsOf({ annotations }: Descriptor, where: ErrorFacts): TocDigests | null {
   const digestOf = (key: string): string | null => {
     const digest = annotations.get(key);
     if (digest === undefined || isSha256(digest)) return digest ?? null;
-    const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
-    const message = `${where}: its annotation ${key}: expected "sha256:" and 64 digits, got ${shown}`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const got = quoted(shortened(digest, MAX_SHOWN_LENGTH));
+    const place = within(where, `its annotation ${key}`);
+    throw mismatch('BAD_FORMAT', { ...place, expected: '"sha256:" and 64 digits', got });
   };
   const json = digestOf(JSON_DIGEST);
   const [manifest = null] = MANIFEST_DIGESTS.flatMap((key) => digestOf(key) ?? []);
@@ -53,8 +55,6 @@ export function tocsOf(
   layers: readonly Descriptor[],
   name: string,
 ): readonly (TocDigests | null)[] | null {
-  const tocs = layers.map((layer, i) =>
-    tocDigestsOf(layer, `${name}: layer ${i} of ${layers.length}`),
-  );
+  const tocs = layers.map((layer, i) => tocDigestsOf(layer, layerPlace(name, i, layers)));
   return tocs.some((toc) => toc !== null) ? tocs : null;
 }

@@ -2,12 +2,13 @@
 // to the image's tag with a suffix, and nothing else leads to it.
 
 import type { BlobRef } from '../blob/blob-ref.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { checkServedDigest } from './digest.js';
 import type { ImagePlace } from './image-place.js';
 import type { ResolvedImage } from './manifest-source.js';
 import type { ImageManifest } from './manifest.js';
 import { parseReference } from './reference.js';
+import { layerPlace } from './layer-place.js';
 
 const SUFFIX = '-esgztoc';
 /** Of a layer of such an image: the digest of the layer that its table of contents is of. */
@@ -40,11 +41,11 @@ export function tocImage(
   for (const [i, layer] of layers.entries()) {
     const of = layer.annotations.get(LAYER_DIGEST);
     if (of === undefined) continue;
-    checkServedDigest(layer.digest, `${name}: layer ${i} of ${layers.length}`);
+    checkServedDigest(layer.digest, layerPlace(name, i, layers));
     tocBlobs.set(of, place.blob(layer));
   }
   const lowers = [...tocBlobs.values()];
   if (lowers.length > 0) return { name, digest, lowers, tocBlobs, trace: null, notes: [] };
-  const message = `${name}: no layer with a table of contents: none has the annotation ${LAYER_DIGEST}`;
-  throw new OverlaybdError('BAD_FORMAT', message);
+  const why = `no layer with a table of contents: none has the annotation ${LAYER_DIGEST}`;
+  throw errorOf('BAD_FORMAT', { image: name, digest }, why);
 }

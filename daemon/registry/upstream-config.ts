@@ -4,7 +4,7 @@
 import * as v from 'valibot';
 import { parseWith } from '../config/parse.js';
 import type { CredentialService, RegistrySettings } from '../config/registry-settings.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { printable, shortened } from '../lib/printable.js';
 import { jsonObject, nonEmptyString, oneOf, wholeNumber } from '../lib/schema.js';
 
@@ -133,8 +133,8 @@ function credentialsOf(
   if (!credentialConfig || mode === '') return { credentialFile: credentialFilePath };
   if (mode === 'file') return { credentialFile: path === '' ? credentialFilePath : path };
   if (path === '') {
-    const message = `${name}: credentialConfig.path: the mode ${mode} needs an address`;
-    throw new OverlaybdError('BAD_CONFIG', message);
+    const place = { path: name, section: 'credentialConfig.path' };
+    throw errorOf('BAD_CONFIG', place, `the mode ${mode} needs an address`);
   }
   const service: CredentialService = {
     mode,

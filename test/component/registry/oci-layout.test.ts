@@ -127,7 +127,7 @@ await test('what is not a layout', async (t) => {
   });
   await t.rejects(resolve(`oci:${folder}/none`), {
     code: 'NOT_FOUND',
-    message: `oci:${folder}/none: ${folder}/none is not an OCI layout: it has no index.json`,
+    message: `${folder}/none: it is not an OCI layout: it has no index.json`,
   });
   await t.rejects(resolve(`oci:${folder}/empty`), { code: 'NOT_FOUND', message: /no index\.json/ });
   await t.rejects(resolve(`oci:${folder}/html`), {

@@ -28,7 +28,7 @@ await test('what annotations say', (t) => {
   const old = layer({ 'nydus-bootstrap': 'true', 'nydus-fs-version': '5' });
   t.throws(() => nydusLayers([old], 'image'), {
     code: 'UNSUPPORTED',
-    message: /a Nydus image of RAFS version "5": not supported: convert/,
+    message: /a Nydus image of RAFS version "5": only version 6 is supported: convert/,
   });
   t.end();
 });

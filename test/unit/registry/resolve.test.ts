@@ -125,7 +125,7 @@ await test('a child that is not what its descriptor says', async (t) => {
   registry.put(imageIndex([{ ...child, size: 7 }]), '1');
   await t.rejects(resolve(registry), {
     code: 'BAD_FORMAT',
-    message: /\(sha256:.*\): \d+ bytes, but its descriptor says 7$/,
+    message: /manifest sha256:.*: \d+ bytes, but its descriptor says 7$/,
   });
   registry.put(imageIndex([{ ...child, mediaType: 'text/plain' }]), '1');
   await t.rejects(resolve(registry), { code: 'UNSUPPORTED', message: /is not a manifest/ });
