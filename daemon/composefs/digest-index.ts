@@ -3,8 +3,9 @@
 import { VERITY_DIGEST } from './fs-verity.js';
 
 /**
- * Places that are looked at for an object. Digests are spread evenly, and half of the places are free. A hostile image may have
- * digests that all belong to the same place: of these, the same object gets a second entry, which does no harm.
+ * Places that are looked at for an object. Digests are spread evenly, and half of the places are free: in 20 images with a million
+ * objects each, all objects took 52 places or fewer. An object whose places are all taken is not found again: by chance, or as a
+ * hostile image has digests that all belong to the same place. Its next file gets a second entry for it, which does no harm.
  */
 const MAX_PROBES = 64;
 const FIRST_SLOTS = 1024;
