@@ -26,17 +26,18 @@ const OF_MEMBER: ReadonlyMap<string, BlobKind> = new Map([
  * @param size of the blob, in bytes
  */
 export function kindOfBlob(head: Uint8Array, size: number): BlobKind {
-  if (isData(head)) return 'data';
+  if (isOverlaybd(head)) return 'data';
   if (!isTarHeader(head)) return 'other';
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   const payload = payloadOffset(bytes, size);
   if (payload === null) return 'other';
-  if (isData(head.subarray(payload))) return 'data';
+  if (isOverlaybd(head.subarray(payload))) return 'data';
   const name = bytes.toString('latin1', payload - TAR_BLOCK, payload - TAR_BLOCK + NAME_LENGTH);
   return OF_MEMBER.get(name.replace(/\0[^]*$/, '').replace(/^\.\//, '')) ?? 'other';
 }
 
-function isData(head: Uint8Array): boolean {
+/** Whether these are the first bytes of a layer of an overlaybd stack, or of one in a ZFile. */
+export function isOverlaybd(head: Uint8Array): boolean {
   return isZfileHeader(head) || isLsmtHeader(head);
 }
 

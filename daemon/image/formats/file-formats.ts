@@ -21,13 +21,21 @@ import { openZtoc, type ZtocSource } from '../../soci/open.js';
 import { isTurboArchive } from '../../turbo/layer-archive.js';
 import { isEmptyArchive, isGzip, isZstd } from './archives.js';
 import { openErofsLayer } from './erofs-layer.js';
-import { tailOf } from './file-signs.js';
 import type { Content, ContentRules, LayerContent, Wrapper } from './format.js';
 import { inflatedHead } from './gzip-head.js';
 import { raw } from './raw-content.js';
 import { openRafs, openRafsBlob, openRafsLayer } from './rafs-layers.js';
 import { openTurboLayer } from './turbo-layer.js';
 import { openWholeLayer } from './whole-layers.js';
+
+/**
+ * Recognizes a format.
+ * @param head the first bytes that all formats look at, or all
+ * @param tail the last bytes that all formats look at, or all
+ * @returns how the blob is opened; null: it is not this format
+ * @throws OverlaybdError if it is this format, and broken
+ */
+type Recognizer = (head: Buffer, tail: Buffer, source: BlobSource) => Content | null;
 
 type TreeContent = Extract<LayerContent, { kind: 'tree' }>;
 
@@ -46,8 +54,6 @@ export const turbo: Wrapper = {
 const soci: Content = {
   kind: 'content',
   name: 'soci',
-  // Nothing in the blob says it.
-  probe: () => false,
   open: async ({ source }, _head, { ztoc }, { effort }) => {
     const { tree, pieces, format, notes } = await openZtoc(source, ztoc as ZtocSource, effort);
     return { kind: 'tree', format, tree, around: pieces, notes };
@@ -55,30 +61,34 @@ const soci: Content = {
 };
 
 /** eStargz and stargz: gzip members, and a footer that says where the table of contents is. */
-const estargz: Content = {
+const estargz: Recognizer = (head, tail, { name, size }) => {
+  const footer = isGzip(head) ? parseFooter(tail, name, size) : null;
+  return footer && estargzBy(footer);
+};
+
+const estargzBy = (footer: EstargzFooter): Content => ({
   kind: 'content',
   name: 'estargz',
-  probe: (head, tail, { name, size }) => isGzip(head) && parseFooter(tail, name, size) !== null,
   open: async ({ source }, _, rules, { effort }) => {
     checkToc(rules, rules.toc?.json ?? null, source.name);
-    const footer = parseFooter(await tailOf(source), source.name, source.size) as EstargzFooter;
     const isElsewhere = footer.tocOffset === null && rules.tocSource === null;
     const tocSource = isElsewhere && rules.findToc ? await rules.findToc() : rules.tocSource;
     const opened = await openEstargz(source, footer, { toc: rules.toc, tocSource, effort });
     return treeContent(footer.kind, `a footer of ${footer.size} bytes`, opened);
   },
-};
+});
 
 /** zstd:chunked: zstd frames, and a footer that says where the manifest is. */
-const chunked: Content = {
+const chunked: Recognizer = (head, tail, { name, size }) => {
+  const footer = isZstd(head) ? parseChunkedFooter(tail, name, size) : null;
+  return footer && chunkedBy(footer);
+};
+
+const chunkedBy = (footer: ChunkedFooter): Content => ({
   kind: 'content',
   name: 'zstd:chunked',
-  probe: (head, tail, { name, size }) =>
-    isZstd(head) && parseChunkedFooter(tail, name, size) !== null,
   open: async ({ source }, _, rules, { effort, readers }) => {
     checkToc(rules, rules.toc?.manifest ?? rules.toc?.json ?? null, source.name);
-    const { name, size } = source;
-    const footer = parseChunkedFooter(await tailOf(source), name, size) as ChunkedFooter;
     const opened = await openChunked(source, footer, readers.zstdDecoders(), {
       toc: rules.toc,
       tocSource: null,
@@ -86,7 +96,7 @@ const chunked: Content = {
     });
     return treeContent('zstd:chunked', 'a footer with its magic', opened);
   },
-};
+});
 
 /** @throws OverlaybdError UNSUPPORTED if nothing verifies the table of contents, and something must */
 function checkToc({ needsToc }: ContentRules, digest: string | null, blob: string): void {
@@ -119,7 +129,6 @@ function because(content: TreeContent, why: string): TreeContent {
 const composefs: Content = {
   kind: 'content',
   name: 'composefs',
-  probe: isComposefs,
   open: async ({ source }, _, rules, { effort }) => {
     const { tree, objects, objectCount, notes } = await openComposefs(
       source,
@@ -135,14 +144,12 @@ const composefs: Content = {
 const rafs: Content = {
   kind: 'content',
   name: 'rafs',
-  probe: looksLikeRafs,
   open: ({ source }, _head, _rules, tools) => openRafs(source, tools),
 };
 
 const rafsV5: Content = {
   kind: 'content',
   name: 'rafs v5',
-  probe: looksLikeRafsV5,
   open: ({ source }) => refuseRafsV5(source.name),
 };
 
@@ -150,7 +157,6 @@ const rafsV5: Content = {
 const rafsBlob: Content = {
   kind: 'content',
   name: 'rafs blob',
-  probe: (_, tail) => hasRafsToc(tail),
   open: ({ source }, _head, _rules, tools) => openRafsBlob(source, tools),
 };
 
@@ -158,7 +164,6 @@ const rafsBlob: Content = {
 const rafsLayer: Content = {
   kind: 'content',
   name: 'rafs layer',
-  probe: (head) => hasBootstrap(isGzip(head) ? inflatedHead(head) : head),
   open: ({ source }, _head, { bootstrapDigest }, tools) =>
     openRafsLayer(source, bootstrapDigest, tools),
 };
@@ -167,17 +172,14 @@ const rafsLayer: Content = {
 const erofsDevices: Content = {
   kind: 'content',
   name: 'erofs with devices',
-  probe: (head, _tail, { name }) => hasDevices(head, name),
   open: async (inner, head, rules, tools) =>
     (await openErofsLayer(inner.source, head, rules, tools)) ?? raw.open(inner, head, rules, tools),
 };
 
 /** An archive that ends with an index of tarfs: a layer for an overlayfs. */
-const tarfs: Content = {
+const indexedFiles: Content = {
   kind: 'content',
   name: 'tarfs',
-  probe: (head, tail, source) =>
-    looksLikeTar(head) ? hasTarfsIndex(tail, source) : mayBeEmptyTarfs(head, tail, source.size),
   open: async ({ source }, _head, _rules, { effort }) => {
     const opened = await openTarfs(source, effort);
     const content = { kind: 'tree', ...opened, around: null, isForOverlay: true } as const;
@@ -189,7 +191,6 @@ const tarfs: Content = {
 export const files: Content = {
   kind: 'content',
   name: 'files',
-  probe: (head, _tail, { size }) => looksLikeTar(head) || isEmptyArchive(head, size),
   open: async (inner, head, rules, tools) => {
     const ofZeros = head.length === 0 ? 'without bytes' : 'by zeros, as an empty archive has';
     const why = areZeros(head) ? ofZeros : 'by its first header';
@@ -201,7 +202,6 @@ export const files: Content = {
 const gzippedFiles: Content = {
   kind: 'content',
   name: 'gzipped files',
-  probe: isGzip,
   open: async (inner, head, rules, tools) => {
     const begin = inflatedHead(head);
     const isKnown = begin.length >= TAR_BLOCK;
@@ -218,7 +218,6 @@ const gzippedFiles: Content = {
 const zstdFiles: Content = {
   kind: 'content',
   name: 'files in zstd',
-  probe: isZstd,
   open: async (inner, _head, rules, tools) =>
     because(
       await openWholeLayer('tar.zst', inner, rules, tools),
@@ -226,27 +225,42 @@ const zstdFiles: Content = {
     ),
 };
 
+/** An archive that ends with an index of tarfs. */
+const tarfs: Recognizer = (head, tail, source) => {
+  const isTarfs = looksLikeTar(head)
+    ? hasTarfsIndex(tail, source)
+    : mayBeEmptyTarfs(head, tail, source.size);
+  return isTarfs ? indexedFiles : null;
+};
+
 /** A blob has the first format that fits. */
-const FILE_FORMATS: readonly Content[] = [
-  composefs,
-  rafs,
-  rafsV5,
-  rafsBlob,
-  erofsDevices,
+const FILE_FORMATS: readonly Recognizer[] = [
+  when(isComposefs, composefs),
+  when(looksLikeRafs, rafs),
+  when(looksLikeRafsV5, rafsV5),
+  when((_, tail) => hasRafsToc(tail), rafsBlob),
+  when((head, _, { name }) => hasDevices(head, name), erofsDevices),
   estargz,
   chunked,
-  rafsLayer,
+  when((head) => hasBootstrap(isGzip(head) ? inflatedHead(head) : head), rafsLayer),
   tarfs,
-  files,
-  gzippedFiles,
-  zstdFiles,
+  when((head, _, { size }) => looksLikeTar(head) || isEmptyArchive(head, size), files),
+  when(isGzip, gzippedFiles),
+  when(isZstd, zstdFiles),
 ];
+
+function when(
+  probe: (head: Buffer, tail: Buffer, source: BlobSource) => boolean,
+  format: Content,
+): Recognizer {
+  return (...blob) => (probe(...blob) ? format : null);
+}
 
 /**
  * Formats that have a list of files beside an archive. What has one of them is an archive, too: if nothing verifies the list, the
  * archive is read, which can be verified as a whole.
  */
-const LISTED_FORMATS: readonly Content[] = [estargz, chunked, tarfs];
+const LISTED_FORMATS: readonly Recognizer[] = [estargz, chunked, tarfs];
 
 /** The format that something beside the blob says, whatever it looks like; null: nothing says it. */
 function namedFormat({ ztoc, bootstrapDigest }: ContentRules): Content | null {
@@ -266,8 +280,13 @@ export function fileFormatOf(
   tail: Buffer,
   source: BlobSource,
 ): Content | null {
+  const named = namedFormat(rules);
+  if (named) return named;
   const isUnverified = rules.needsToc && rules.toc === null;
-  const fits = (format: Content): boolean =>
-    !(isUnverified && LISTED_FORMATS.includes(format)) && format.probe(head, tail, source);
-  return namedFormat(rules) ?? FILE_FORMATS.find(fits) ?? null;
+  for (const recognize of FILE_FORMATS) {
+    if (isUnverified && LISTED_FORMATS.includes(recognize)) continue;
+    const format = recognize(head, tail, source);
+    if (format) return format;
+  }
+  return null;
 }

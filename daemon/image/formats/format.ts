@@ -154,12 +154,6 @@ export interface Wrapper {
 export interface Content {
   readonly kind: 'content';
   readonly name: string;
-  /**
-   * @param head the first bytes that all formats look at, or all
-   * @param tail the last bytes that all formats look at, or all
-   * @throws OverlaybdError if it is this format, and broken
-   */
-  probe(head: Buffer, tail: Buffer, source: BlobSource): boolean;
   /** @throws OverlaybdError if it cannot be opened, or may not be there by the rules */
   open(
     inner: Unwrapped,

@@ -25,6 +25,7 @@ import { isUnsealed, openSealed } from '../../lsmt/open-sealed.js';
 import { openSparse } from '../../lsmt/open-upper.js';
 import { isZfileHeader } from '../../zfile/format.js';
 import { openZfile } from '../../zfile/open.js';
+import { isOverlaybd } from '../../registry/blob-head.js';
 import { isGzip } from './archives.js';
 import type * as FileFormats from './file-formats.js';
 import { mayBeFiles, tailOf } from './file-signs.js';
@@ -70,10 +71,6 @@ function firstFile(head: Buffer): Buffer {
   return head.subarray(payloadStart(head));
 }
 
-function isOverlaybd(head: Buffer): boolean {
-  return isZfileHeader(head) || isLsmtHeader(head);
-}
-
 const zfile: Wrapper = {
   kind: 'wrapper',
   name: 'zfile',
@@ -96,7 +93,6 @@ function isLsmt(head: Buffer): boolean {
 const lsmt: Content = {
   kind: 'content',
   name: 'lsmt',
-  probe: isLsmt,
   open: async (
     { spec, source, tar: inTar, zfile: inZfile },
     head,

@@ -10,7 +10,6 @@ import { rawDiskDoubts } from './raw-disk-checks.js';
 export const raw: Content = {
   kind: 'content',
   name: 'raw',
-  probe: () => true,
   open: async ({ source }, head, { mayBeRaw }) => {
     if (!mayBeRaw) {
       throw new OverlaybdError(
