@@ -173,7 +173,7 @@ async function verified(
   const { name } = await contentOf(inner, await headOf(inner.source), rules);
   if (!UNVERIFIED.has(name)) return inner;
   const { verifyBlob } = await import('./verified-blob.js');
-  await verifyBlob(cached, digest, tools);
+  await verifyBlob(cached, digest, rules, tools);
   return rules.reopen();
 }
 

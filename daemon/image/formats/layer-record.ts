@@ -6,6 +6,7 @@ import { fstat, type BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
 import { ChunkDigests, chunkDigestsSize } from '../../blob/chunk-digests.js';
 import type { RecordKey } from '../../cache/record-files.js';
+import { OverlaybdError } from '../../errors.js';
 import {
   packSections,
   unpackSections,
@@ -129,6 +130,39 @@ export function decodeLayer(
     chunks: isRemote ? chunksOfSections(sections, size) : null,
     isCopied,
   };
+}
+
+/** What a layer of a registry is called in its record if only its bytes were compared with its digest. */
+const COMPARED = 'compared';
+
+/** @param digest of all bytes of the blob, and `chunks` those of its chunks when it had that digest */
+export function encodeCompared(size: number, digest: string, chunks: ChunkDigests): Buffer {
+  const digests = { blob: digest, plain: null };
+  const facts: Facts = { format: COMPARED, size, hasTable: false, digests };
+  return packSections(facts, new Map([[CHUNKS, chunks.bytes]]));
+}
+
+/**
+ * @param content of {@link encodeCompared}, or of {@link encodeLayer} for a layer of a registry
+ * @param digest that the blob must have
+ * @returns what the chunks of the blob are; null if the record is of something else
+ */
+export function comparedChunks(
+  content: Buffer,
+  size: number,
+  digest: string,
+  name: string,
+): ChunkDigests | null {
+  try {
+    const { value, sections } = unpackSections(content, name);
+    const facts = value as Partial<Facts> | null;
+    if (facts?.size !== size || !areDigests(facts.digests)) return null;
+    return facts.digests.blob === digest ? chunksOfSections(sections, size) : null;
+  } catch (error) {
+    // Its checksum is right: another program has written it.
+    if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
+    throw error;
+  }
 }
 
 function chunksOfSections(sections: SectionReader, size: number): ChunkDigests {

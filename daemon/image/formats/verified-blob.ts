@@ -1,11 +1,18 @@
 // A layer of an ordinary image in a registry that is not an archive: nothing in it can be compared with what the image says of it. So all of its
-// bytes are compared with the digest of the blob before it is opened.
+// bytes are compared with the digest of the blob before it is opened. A record keeps the digests of its chunks: at later openings
+// each chunk is compared with its own, when it is read or fetched again.
 
 import type { CachedSpec } from '../../blob/cached-source.js';
+import type { ChunkDigests } from '../../blob/chunk-digests.js';
 import { chunkOf, ChunkMap } from '../../blob/chunk-map.js';
 import { HashedSource } from '../../blob/hashed-source.js';
 import { OverlaybdError } from '../../errors.js';
-import type { OpenTools } from './format.js';
+import { DECODED_BYTES_A_UNIT } from '../../lib/effort.js';
+import type { ContentRules, OpenTools } from './format.js';
+import { placesOf, type LayerPlaces } from './layer-places.js';
+import { comparedChunks, encodeCompared } from './layer-record.js';
+
+type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
 
 /**
  * What was read of the blob before may be other bytes: read it again.
@@ -15,10 +22,46 @@ import type { OpenTools } from './format.js';
 export async function verifyBlob(
   cached: CachedSpec,
   expected: string,
-  { readers, effort }: Pick<OpenTools, 'readers' | 'effort'>,
+  rules: Pick<ContentRules, 'recordKey'>,
+  tools: Tools,
 ): Promise<void> {
   // The cache has compared all of it.
   if (new ChunkMap(cached.state, cached.size).isComplete) return;
+  const fetcher = tools.readers.fetcher();
+  const places = await placesOf(false, rules, tools, true);
+  const kept = fetcher.setDigests ? await keptChunks(cached, expected, places, tools) : null;
+  if (kept) {
+    // What the cache has may have come since: nothing of it is known to be right.
+    await fetcher.setDigests?.(cached.blob, kept, null);
+    return;
+  }
+  const chunks = await compare(cached, expected, tools);
+  const { records, key } = places;
+  // Without it, the next opening compares all bytes again.
+  if (records && key) await records.put(key, encodeCompared(cached.size, expected, chunks));
+}
+
+async function keptChunks(
+  { name, size }: CachedSpec,
+  expected: string,
+  { records, key }: LayerPlaces,
+  { effort }: Tools,
+): Promise<ChunkDigests | null> {
+  if (!records || !key) return null;
+  const bytes = await records.sizeOf(key);
+  if (bytes === null) return null;
+  // Before it is read: a large one is left to another thread.
+  effort.spend(Math.ceil(bytes / DECODED_BYTES_A_UNIT));
+  const content = await records.get(key);
+  return content && comparedChunks(content, size, expected, name);
+}
+
+/** Reads all bytes, and keeps in the fetcher what the chunks are. */
+async function compare(
+  cached: CachedSpec,
+  expected: string,
+  { readers, effort }: Tools,
+): Promise<ChunkDigests> {
   for (let attempt = 1; ; attempt++) {
     const source = readers.source(cached);
     const { name, size } = source;
@@ -27,10 +70,10 @@ export async function verifyBlob(
     const { generation } = new ChunkMap(cached.state, cached.size);
     const got = await hashed.digest();
     if (got === expected) {
-      const { chunks } = hashed;
+      const chunks = hashed.chunks as ChunkDigests;
       // What is fetched again later must be the same.
-      if (chunks) await readers.fetcher().setDigests?.(cached.blob, chunks, generation);
-      return;
+      await readers.fetcher().setDigests?.(cached.blob, chunks, generation);
+      return chunks;
     }
     if (attempt === 1) continue;
     readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));

@@ -14,11 +14,10 @@ import { tableBytes, type PieceTable } from '../../pieces/piece-table.js';
 import { ArchiveStream } from '../../tarball/archive-stream.js';
 import { readArchive } from '../../tarball/read-archive.js';
 import type { LayerDigests } from '../../registry/manifest-source.js';
-import type { RecordKey } from '../../cache/record-files.js';
-import type { LayerRecords } from '../../cache/layer-records.js';
-import type { CopyWriter, PlainCopies } from '../../cache/plain-copies.js';
+import type { CopyWriter } from '../../cache/plain-copies.js';
 import { createZstdStream } from '../../codec/decoder.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
+import { NO_PLACES, placesOf, type LayerPlaces } from './layer-places.js';
 import { decodeLayer, encodeLayer, SMALLEST_FILE, type ReadLayer } from './layer-record.js';
 import { maybeDamage } from './maybe-damage.js';
 import { cachedOf, isOfPieces } from '../disks/spec.js';
@@ -82,7 +81,7 @@ export async function openWholeLayer(
     throw new OverlaybdError('UNSUPPORTED', message);
   }
   const isRemote = cached !== null;
-  const places = isBare ? await placesOf(format, rules, tools, isRemote) : NO_PLACES;
+  const places = isBare ? await placesOf(format === 'tar.zst', rules, tools, isRemote) : NO_PLACES;
   const { records, copies, key } = places;
   const kept = await keptLayer(places, format, source, isRemote, expected, tools.effort);
   if (!kept) tools.effort.whole?.(source.size);
@@ -105,35 +104,6 @@ export async function openWholeLayer(
   const name = source.name + PLAIN_NAMES[format];
   const around = read.table && ({ kind: 'pieces', name, table: read.table, format } as const);
   return { kind: 'tree', format, tree: read.tree, around, notes, ...(copy !== null && { copy }) };
-}
-
-interface LayerPlaces {
-  readonly records: LayerRecords | null;
-  readonly copies: PlainCopies | null;
-  readonly key: RecordKey | null;
-}
-
-const NO_PLACES: LayerPlaces = { records: null, copies: null, key: null };
-
-async function placesOf(
-  format: WholeFormat,
-  { recordKey }: Pick<ContentRules, 'recordKey'>,
-  { records: place = null, readers }: Tools,
-  isCached: boolean,
-): Promise<LayerPlaces> {
-  // A small file in zstd may have very many plain bytes.
-  const key = place && recordKey ? await recordKey(format === 'tar.zst') : null;
-  if (!place || !key) return NO_PLACES;
-  const { LayerRecords } = await import('../../cache/layer-records.js');
-  const { PlainCopies } = await import('../../cache/plain-copies.js');
-  const ask = async (bytes: number, file: string): Promise<string | null> =>
-    (await readers.fetcher().makeRoom?.(bytes, file)) ?? null;
-  // The fetcher has the cache, and is not started for files of a cache without a limit.
-  const makeRoom = isCached || place.limit !== null ? ask : null;
-  const copies = new PlainCopies(place, makeRoom);
-  const isAnew = place.isAnew || (await copies.isDamaged(key));
-  const records = isAnew ? null : new LayerRecords(place, makeRoom);
-  return { records, copies, key };
 }
 
 /** @returns null if there is no record that can be used */

@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto';
 import { test } from 'tap';
 import type { CachedSpec } from '../../../../daemon/blob/cached-source.js';
+import { ChunkDigester, type ChunkDigests } from '../../../../daemon/blob/chunk-digests.js';
 import { ChunkMap } from '../../../../daemon/blob/chunk-map.js';
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
+import { comparedChunks, encodeCompared } from '../../../../daemon/image/formats/layer-record.js';
 import { verifyBlob } from '../../../../daemon/image/formats/verified-blob.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { MemorySource } from '../../../support/memory-source.js';
@@ -15,16 +17,27 @@ const digest = `sha256:${createHash('sha256').update(right).digest('hex')}`;
 
 class FakeReaders extends ReaderFactory {
   readonly kept: number[] = [];
+  readonly generations: (number | null)[] = [];
+  comparesChunks = true;
   readonly dropped: number[][] = [];
   readonly answers: Buffer[];
 
   /** @param answers what each reading of the blob gives */
   constructor(...answers: Buffer[]) {
+    const setDigests = (
+      blob: number,
+      _digests: ChunkDigests,
+      generation: number | null,
+    ): Promise<void> => {
+      this.kept.push(blob);
+      this.generations.push(generation);
+      return Promise.resolve();
+    };
     super(() => ({
       want: () => Promise.resolve(),
       hint: () => undefined,
       refetch: () => Promise.resolve(),
-      setDigests: (blob) => Promise.resolve(void this.kept.push(blob)),
+      ...(this.comparesChunks && { setDigests }),
       drop: (...range) => void this.dropped.push(range),
     }));
     this.answers = answers;
@@ -44,7 +57,7 @@ function cachedSpec(): CachedSpec {
 await test('right bytes, at once or when they are fetched again', async (t) => {
   for (const answers of [[right], [wrong, right]]) {
     const readers = new FakeReaders(...answers);
-    await verifyBlob(cachedSpec(), digest, { readers, effort: UNBOUNDED });
+    await verifyBlob(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED });
     t.same(readers.kept, [7], 'what comes later must be the same');
     t.same(readers.dropped, []);
     t.equal(readers.answers.length, 0);
@@ -53,7 +66,7 @@ await test('right bytes, at once or when they are fetched again', async (t) => {
 
 await test('wrong bytes are asked for twice, and not kept', async (t) => {
   const readers = new FakeReaders(wrong, wrong);
-  await t.rejects(verifyBlob(cachedSpec(), digest, { readers, effort: UNBOUNDED }), {
+  await t.rejects(verifyBlob(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED }), {
     code: 'BAD_CHECKSUM',
     message: new RegExp(`: expected digest ${digest}, got sha256:\\w+ \\(300000 bytes\\)$`),
   });
@@ -65,6 +78,50 @@ await test('a blob that the cache has compared as a whole is not read again', as
   const cached = cachedSpec();
   new ChunkMap(cached.state, cached.size).setComplete(true);
   const readers = new FakeReaders(right);
-  await verifyBlob(cached, digest, { readers, effort: UNBOUNDED });
+  await verifyBlob(cached, digest, {}, { readers, effort: UNBOUNDED });
   t.equal(readers.answers.length, 1);
+});
+
+await test('a record of the comparison takes its place', async (t) => {
+  const folder = t.testdir();
+  const records = { folder, limit: null };
+  const digits = digest.slice('sha256:'.length);
+  const rules = { recordKey: () => Promise.resolve({ kind: 'layer', digits } as const) };
+  const verify = async (readers: FakeReaders, expected = digest): Promise<number> => {
+    await verifyBlob(cachedSpec(), expected, rules, { readers, effort: UNBOUNDED, records });
+    return readers.answers.length;
+  };
+  t.equal(await verify(new FakeReaders(right)), 0, 'read once');
+  const again = new FakeReaders(right);
+  t.equal(await verify(again), 1, 'not read');
+  t.same(again.kept, [7], 'each chunk is compared');
+  t.same(again.generations, [null], 'also what is there');
+  // Another digest is another blob.
+  const other = `sha256:${createHash('sha256').update(wrong).digest('hex')}`;
+  t.equal(await verify(new FakeReaders(wrong), other), 0);
+  const anew = new FakeReaders(right);
+  const tools = { readers: anew, effort: UNBOUNDED };
+  await verifyBlob(cachedSpec(), digest, rules, {
+    ...tools,
+    records: { ...records, isAnew: true },
+  });
+  t.equal(anew.answers.length, 0, 'verify reads it');
+  // A fetcher that compares no chunks.
+  const bare = new FakeReaders(right);
+  bare.comparesChunks = false;
+  t.equal(await verify(bare), 0);
+});
+
+await test('a record that is damaged, or of something else, is none', async (t) => {
+  const chunks = new ChunkDigester(right.length);
+  chunks.update(right);
+  const content = encodeCompared(right.length, digest, chunks.digests);
+  const read = (bytes: Buffer, size = right.length, of = digest): ChunkDigests | null =>
+    comparedChunks(bytes, size, of, 'blob');
+  t.ok(read(content)?.equals(chunks.digests));
+  t.equal(read(content, right.length + 1), null);
+  t.equal(read(content, right.length, `sha256:${'0'.repeat(64)}`), null);
+  for (let cut = 8; cut < content.length; cut += 8) {
+    t.equal(read(Buffer.from(content.subarray(0, cut))), null);
+  }
 });
