@@ -72,7 +72,8 @@ export function formatsTarget(): Target {
         return;
       }
       if (played.kind === 'fixture') {
-        count(`fixture ${played.fixture.seed.folder}, ${played.fixture.seed.damaged}`);
+        const { files, damaged } = played.fixture.seed;
+        count(`fixture ${files.fixture}, ${damaged}`);
         await fixtureMustBeHandled(folder, played.fixture);
         return;
       }

@@ -17,20 +17,23 @@ export interface FixtureImage {
   readonly hasLinks: boolean;
 }
 
-interface Row {
+/** The files of an image: names below the folder of its fixture. Folders have names without a dot. */
+export interface FixtureFiles {
   readonly fixture: string;
   readonly file: string;
   readonly tree?: string;
-  /** Names of files beside the first one. */
+  /** Beside the first one. */
   readonly ztoc?: string;
   readonly tocBlob?: string;
   readonly objects?: string;
   readonly blobs?: string;
   readonly isWritten?: false;
+  /** The fuzzer does without it: small ones have its form. */
+  readonly isLarge?: true;
 }
 
 /** f52 needs a kernel from 6.4 on. */
-const ROWS: readonly Row[] = [
+export const FIXTURE_FILES: readonly FixtureFiles[] = [
   { fixture: 'f01-oci-targz-umoci', file: 'image' },
   { fixture: 'f03-tar-pax', file: 'layer.tar' },
   { fixture: 'f04-tar-gnu', file: 'layer.tar' },
@@ -41,7 +44,7 @@ const ROWS: readonly Row[] = [
   { fixture: 'f06-tar-bsdtar', file: 'layer.tar' },
   { fixture: 'f07-tar-ustar-v7', file: 'ustar.tar', tree: 'ustar.tree.jsonl' },
   { fixture: 'f07-tar-ustar-v7', file: 'v7.tar', tree: 'v7.tree.jsonl' },
-  { fixture: 'f10-estargz', file: 'layer.tar.gz' },
+  { fixture: 'f10-estargz', file: 'layer.tar.gz', isLarge: true },
   { fixture: 'f11-estargz-prefetch-chunk64k', file: 'layer.tar.gz' },
   {
     fixture: 'f13-estargz-external-toc',
@@ -66,7 +69,7 @@ const ROWS: readonly Row[] = [
 
 /** @param root the folder of the fixtures, or of a copy of it */
 export function fixtureImages(root: string): FixtureImage[] {
-  return ROWS.map((row) => {
+  return FIXTURE_FILES.map((row) => {
     const { fixture, file, tree = 'expected.tree.jsonl', isWritten = true } = row;
     const pathOf = (name: string): string => join(root, fixture, name);
     const hasLinks = !file.endsWith('.tarfs');
@@ -74,17 +77,24 @@ export function fixtureImages(root: string): FixtureImage[] {
     return {
       name: `${fixture}: ${file}`,
       image: [file === 'image' ? `oci:${pathOf(file)}` : pathOf(file)],
-      beside: {
-        ...(row.ztoc !== undefined && { ztocs: [pathOf(row.ztoc)] }),
-        ...(row.tocBlob !== undefined && { tocBlob: pathOf(row.tocBlob) }),
-        ...(row.objects !== undefined && { objects: pathOf(row.objects) }),
-        ...(row.blobs !== undefined && { blobs: pathOf(row.blobs) }),
-      },
+      beside: besideOf(row, pathOf),
       lines: hasLinks ? lines : withoutLinks(lines),
       isWritten,
       hasLinks,
     };
   });
+}
+
+export function besideOf(
+  { ztoc, tocBlob, objects, blobs }: FixtureFiles,
+  pathOf: (name: string) => string,
+): Partial<Beside> {
+  return {
+    ...(ztoc !== undefined && { ztocs: [pathOf(ztoc)] }),
+    ...(tocBlob !== undefined && { tocBlob: pathOf(tocBlob) }),
+    ...(objects !== undefined && { objects: pathOf(objects) }),
+    ...(blobs !== undefined && { blobs: pathOf(blobs) }),
+  };
 }
 
 /** The options of the command line for what is beside an image. */

@@ -2,47 +2,27 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import type { Beside } from '../../daemon/image/plan/image-source.js';
+import { NOTHING_BESIDE } from '../../daemon/image/plan/image-source.js';
+import { besideOf, FIXTURE_FILES, type FixtureFiles } from './fixture-images.js';
 import { mustBeHandled, mutate, mutations } from './hostile-blobs.js';
 import { findLazyFixtures } from './lazy-fixtures.js';
 
 interface FixtureSeed {
-  readonly folder: string;
-  /** What is damaged: the image, or a file beside it. */
+  readonly files: FixtureFiles;
+  /** The name of the one that is damaged. */
   readonly damaged: string;
-  /** The layer, if a file beside it is damaged. */
-  readonly layer?: string;
-  /** Names below the folder. */
-  readonly ztoc?: string;
-  readonly objects?: string;
-  readonly blobs?: string;
 }
 
-const GZIP_SOCI = { layer: 'layer.tar.gz', ztoc: 'layer.ztoc' };
-const TWO_DEVICES = { layer: 'meta.erofs', blobs: 'blob.dev' };
+/** It needs blobs that are not there: it has no tree. */
+const WITHOUT_BLOBS = { fixture: 'f42-nydus-v6-bootstrap-only', file: 'bootstrap-layer.tar.gz' };
 
-/** Small ones, one for each form at least. */
-const SEEDS: readonly FixtureSeed[] = [
-  { folder: 'f05-tar-sparse', damaged: 'sparse-0.0.tar' },
-  { folder: 'f05-tar-sparse', damaged: 'sparse-0.1.tar' },
-  { folder: 'f05-tar-sparse', damaged: 'sparse-1.0.tar' },
-  { folder: 'f05-tar-sparse', damaged: 'sparse-oldgnu.tar' },
-  { folder: 'f11-estargz-prefetch-chunk64k', damaged: 'layer.tar.gz' },
-  { folder: 'f14-stargz-legacy', damaged: 'layer.tar.gz' },
-  { folder: 'f16-zstdchunked-stargz', damaged: 'layer.tar.zst' },
-  { folder: 'f18-zstdchunked-storage-new', damaged: 'layer.tar.zst' },
-  { folder: 'f20-soci', damaged: 'layer.tar.gz', ...GZIP_SOCI },
-  { folder: 'f20-soci', damaged: 'layer.ztoc', ...GZIP_SOCI },
-  { folder: 'f22-soci-uncompressed', damaged: 'layer.ztoc', ...GZIP_SOCI, layer: 'layer.tar' },
-  { folder: 'f23-soci-zinfo-v1', damaged: 'layer.ztoc', ...GZIP_SOCI },
-  { folder: 'f30-composefs-v0', damaged: 'image.cfs', objects: 'objects' },
-  { folder: 'f40-nydus-v6-zstd', damaged: 'image.boot', blobs: 'blobs' },
-  { folder: 'f42-nydus-v6-bootstrap-only', damaged: 'bootstrap-layer.tar.gz' },
-  { folder: 'f50-erofs-plain', damaged: 'image.erofs' },
-  { folder: 'f51-erofs-chunked-2dev', damaged: 'meta.erofs', ...TWO_DEVICES },
-  { folder: 'f51-erofs-chunked-2dev', damaged: 'blob.dev', ...TWO_DEVICES },
-  { folder: 'f60-tarfs-kata', damaged: 'upper.tarfs' },
-];
+const SEEDS: readonly FixtureSeed[] = [...FIXTURE_FILES, WITHOUT_BLOBS].flatMap(seedsOf);
+
+function seedsOf(files: FixtureFiles): FixtureSeed[] {
+  const { file, ztoc, tocBlob, blobs, isLarge = false } = files;
+  const names = [file, ztoc, tocBlob, blobs].filter((name) => name?.includes('.') === true);
+  return isLarge ? [] : names.map((name) => ({ files, damaged: name as string }));
+}
 
 export const hostileFixture = fc.record({ seed: fc.constantFrom(...SEEDS), damage: mutations });
 type HostileFixture = typeof hostileFixture extends fc.Arbitrary<infer T> ? T : never;
@@ -54,17 +34,10 @@ export async function fixtureMustBeHandled(
   folder: string,
   { seed, damage }: HostileFixture,
 ): Promise<void> {
-  const root = join(findLazyFixtures() as string, seed.folder);
+  const { files, damaged } = seed;
+  const root = join(findLazyFixtures() as string, files.fixture);
   const bad = join(folder, 'fixture');
-  writeFileSync(bad, mutate(readFileSync(join(root, seed.damaged)), damage));
-  const pathOf = (name: string): string => (name === seed.damaged ? bad : join(root, name));
-  const { ztoc, objects, blobs } = seed;
-  const beside: Beside = {
-    tocBlob: null,
-    tocDigest: null,
-    ztocs: ztoc === undefined ? [] : [pathOf(ztoc)],
-    ...(objects !== undefined && { objects: pathOf(objects) }),
-    ...(blobs !== undefined && { blobs: pathOf(blobs) }),
-  };
-  await mustBeHandled([pathOf(seed.layer ?? seed.damaged)], beside);
+  writeFileSync(bad, mutate(readFileSync(join(root, damaged)), damage));
+  const pathOf = (name: string): string => (name === damaged ? bad : join(root, name));
+  await mustBeHandled([pathOf(files.file)], { ...NOTHING_BESIDE, ...besideOf(files, pathOf) });
 }
