@@ -1,10 +1,12 @@
 // Everything with files that may wait for a disk, done by the addon's threads: opening, loading,
 // asking for holes. The other threads of the daemon make no such call (docs/architecture.md).
 
+import { readlink, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { OverlaybdError } from '../errors.js';
 import type { DataRuns } from '../lib/disk.js';
 import { errnoText } from '../lib/errno.js';
+import { inTime } from '../lib/in-time.js';
 import { files } from '../native/file.js';
 
 const { EMFILE, ENOENT, ENOTBLK, ENXIO, ETIMEDOUT } = { ENOTBLK: 15, ...constants.errno };
@@ -70,11 +72,29 @@ export async function openPath(path: string): Promise<OpenedFile> {
   } = await runFileJob((job) => files.startOpen(job, checked(path)));
   if (fd >= 0) return { fd, size: values[0] as number, isDevice: values[1] === 1, identity };
   if (fd === -ENOTBLK) {
-    throw new OverlaybdError('UNSUPPORTED', `${path}: neither a regular file nor a block device`, {
-      facts: { blob: path },
-    });
+    const message = `${path}: ${await kindAt(path)}, not a file or a block device`;
+    throw new OverlaybdError('UNSUPPORTED', message, { facts: { blob: path } });
   }
-  throw pathError(path, fd);
+  const target = fd === -ENOENT ? await answerOf(readlink(path)) : null;
+  if (target === null) throw pathError(path, fd);
+  const message = `${path}: a symlink to ${target}, which does not exist`;
+  throw new OverlaybdError('NOT_FOUND', message, { facts: { blob: path } });
+}
+
+/** What a system call says that only a message needs; null: it fails, or it says nothing in time. */
+async function answerOf<T>(call: Promise<T>): Promise<T | null> {
+  const answer = call.catch(() => null);
+  await inTime(answer, files.deadline());
+  return Promise.race([answer, null]);
+}
+
+/** For a message: what is there that cannot be opened. */
+async function kindAt(path: string): Promise<string> {
+  const status = await answerOf(stat(path));
+  if (status?.isDirectory()) return 'a folder';
+  if (status?.isFIFO()) return 'a FIFO';
+  if (status?.isSocket()) return 'a socket';
+  return status?.isCharacterDevice() ? 'a character device' : 'something else';
 }
 
 /** @throws OverlaybdError IO when that cannot be found out in time */

@@ -36,31 +36,56 @@ export async function parseCommandLine(
   argv: readonly string[],
   version: () => Promise<string>,
 ): Promise<Parsed> {
-  const { words, after } = withoutDashes(argv);
+  const { words, after } = withoutDashes(asOptions(argv));
   const [first, ...others] = words;
   const named = COMMANDS.find(({ usage }) => nameOf(usage) === first);
   if (first !== undefined && !named && !first.startsWith('-')) throw unknownCommand(first);
   const isForHelp = words.some((word) => word === '--help' || word === '-h');
   const text = words.includes('--version') ? await version() : '';
-  if (!named || isForHelp) return new CommandLine(words, isForHelp, after).parse(COMMANDS, text);
+  if (!named || isForHelp) {
+    return new CommandLine(words, null, isForHelp, after).parse(COMMANDS, text);
+  }
   // Read while yargs is.
   void named.load();
   // Give yargs only this command, as the default: with several, yargs renders the whole help text before
   // it runs one, which takes a tenth of the time until `serve` serves.
   const usage = named.usage.replace(nameOf(named.usage), '$0');
-  return new CommandLine(others, false, after).parse([{ ...named, usage }], text);
+  return new CommandLine(others, named, false, after).parse([{ ...named, usage }], text);
+}
+
+/** How a person gets help on a command line that is wrong. */
+export function helpFor([first]: readonly string[]): string {
+  const isCommand = COMMANDS.some(({ usage }) => nameOf(usage) === first);
+  return `overlaybd-nbd ${isCommand ? `${first} ` : ''}--help`;
+}
+
+/** `help serve` is `serve --help`, and `-V` is --version, as other programs have it. */
+function asOptions(argv: readonly string[]): readonly string[] {
+  const [first, ...others] = argv;
+  if (first === 'help') return [...others, '--help'];
+  return first === '-V' ? ['--version', ...others] : argv;
 }
 
 class CommandLine {
   readonly #words: readonly string[];
+  readonly #command: Command | null;
   readonly #isForHelp: boolean;
   readonly #after: number | undefined;
   #parsed: Parsed | null = null;
   #numbers: readonly string[] = [];
 
-  /** @param after words after `--`; undefined: there is no `--` */
-  constructor(words: readonly string[], isForHelp: boolean, after: number | undefined) {
+  /**
+   * @param command whose words they are; null: the first word is to name it
+   * @param after words after `--`; undefined: there is no `--`
+   */
+  constructor(
+    words: readonly string[],
+    command: Command | null,
+    isForHelp: boolean,
+    after: number | undefined,
+  ) {
     this.#words = words;
+    this.#command = command;
     this.#isForHelp = isForHelp;
     this.#after = after;
   }
@@ -79,7 +104,7 @@ class CommandLine {
     } catch (error) {
       // Errors from reading the words. Errors in their values come through fail().
       if (!(error instanceof Error && error.name === 'YError')) throw error;
-      throw failure(error.message, this.#words, this.#knownOf(parser));
+      throw this.#failure(error.message, parser);
     }
     return this.#parsed ?? { kind: 'text', text };
   }
@@ -117,8 +142,23 @@ class CommandLine {
         settleOptions(args, this.#words, this.#knownOf(parser), new Set(positionals));
       }, true)
       .fail((message, error) => {
-        throw error ?? failure(message, this.#words, this.#knownOf(parser));
+        throw error ?? this.#failure(message, parser);
       });
+  }
+
+  /** The message of yargs in one line and in our words. */
+  #failure(message: string, parser: Argv): OverlaybdError {
+    const line = message.replaceAll(/\s*\n\s*/g, ' ');
+    const known = this.#knownOf(parser);
+    const [, given] = /^Not enough non-option arguments: got (\d+)/.exec(line) ?? [];
+    if (given === undefined) return failure(line, this.#words, known);
+    const unknown = unknownText(this.#words, known);
+    if (unknown !== null) return badArgument(unknown);
+    const { usage = '' } = this.#command ?? {};
+    const lacking = usage.split(' ').filter((word) => word.startsWith('<'))[Number(given)];
+    return badArgument(
+      `${nameOf(usage)}: ${lacking ?? 'a word'} is missing: overlaybd-nbd ${usage}`,
+    );
   }
 
   #knownOf(parser: Argv): KnownOptions {
@@ -144,16 +184,28 @@ function describeAll(parser: Argv): void {
     .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.');
 }
 
-/** The message of yargs in one line, with the closest known name for an unknown one. */
-function failure(message: string, words: readonly string[], known: KnownOptions): OverlaybdError {
-  const line = message.replaceAll(/\s*\n\s*/g, ' ');
+/** A line of yargs, with the closest known name for an unknown one. */
+function failure(line: string, words: readonly string[], known: KnownOptions): OverlaybdError {
   const [, lacking] = /^Not enough arguments following: (.*)$/.exec(line) ?? [];
   if (lacking !== undefined) return badArgument(`${dashed(lacking)}: needs a value`);
   const [, names] = /^Unknown arguments?: (.*)$/.exec(line) ?? [];
-  // yargs has taken the word after an unknown option as its value.
-  const unknown = names?.split(', ') ?? unknownOptions(words, known);
-  if (unknown.length === 0) return badArgument(line);
-  return badArgument(unknown.map((name) => unknownText(name, words, known)).join(', '));
+  return badArgument(unknownText(words, known, names?.split(', ')) ?? line);
+}
+
+/** @param names what yargs does not know; without them, it has taken the word after an unknown option as its value */
+function unknownText(
+  words: readonly string[],
+  known: KnownOptions,
+  names: readonly string[] = unknownOptions(words, known),
+): string | null {
+  const all = namesOf(known);
+  // yargs takes it as letters, each of which is an option.
+  const dashedWord = words.find((word) => /^-[A-Za-z]/.test(word) && !all.has(word.charAt(1)));
+  if (dashedWord !== undefined) {
+    return `unknown option ${dashedWord}${dashedWord.length > 2 ? `; a file of that name is ./${dashedWord}` : ''}`;
+  }
+  if (names.length === 0) return null;
+  return names.map((name) => unknownName(name, words, known)).join(', ');
 }
 
 function unknownOptions(words: readonly string[], known: KnownOptions): string[] {
@@ -164,7 +216,7 @@ function unknownOptions(words: readonly string[], known: KnownOptions): string[]
   ) as string[];
 }
 
-function unknownText(name: string, words: readonly string[], known: KnownOptions): string {
+function unknownName(name: string, words: readonly string[], known: KnownOptions): string {
   // yargs reports `--no-name` as `name`.
   const isNegated = words.includes(`--no-${name}`);
   const isOption = words.some((word) => word === dashed(name) || word.startsWith(`--${name}=`));

@@ -43,10 +43,8 @@ export async function resolveLayout(
   const wanted = platformOf(platform);
   const folder = resolve(reference.folder);
   const bytes = await readSmallFile(join(folder, 'index.json'), MAX_MANIFEST_SIZE).catch(
-    (error: unknown): never => {
-      if (!(error instanceof OverlaybdError) || error.code !== 'NOT_FOUND') throw error;
-      const facts = { image: name, path: folder };
-      throw errorOf('NOT_FOUND', facts, 'it is not an OCI layout: it has no index.json', error);
+    async (error: unknown): Promise<never> => {
+      throw await noLayout(name, folder, error);
     },
   );
   const index = parseManifest(bytes, OCI_INDEX, { path: join(folder, 'index.json') });
@@ -70,6 +68,24 @@ export async function resolveLayout(
     sizes,
   );
   return image;
+}
+
+/** What is wrong with a folder whose index.json cannot be read. */
+async function noLayout(name: string, folder: string, error: unknown): Promise<unknown> {
+  const isFolder = await fileExists(`${folder}/.`);
+  const isMissing = error instanceof OverlaybdError && error.code === 'NOT_FOUND';
+  if (isFolder && !isMissing) return error;
+  const why = isFolder
+    ? 'it is not an OCI layout: it has no index.json'
+    : (await fileExists(folder))
+      ? 'it is not a folder; an archive is named as docker-archive:FILE, or unpack it'
+      : 'there is no such folder';
+  return errorOf(
+    isMissing ? 'NOT_FOUND' : 'UNSUPPORTED',
+    { image: name, path: folder },
+    why,
+    error,
+  );
 }
 
 /**

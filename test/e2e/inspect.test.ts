@@ -64,7 +64,11 @@ await t.test('exit codes of inspect', async (test) => {
   const missing = await inspect(join(test.testdir(), 'missing\x1b[31m'));
   test.match(missing, { code: 1, stdout: '', stderr: /^overlaybd-nbd: .*missing\\u\{1b\}\[31m: / });
   test.notMatch(missing.stderr, '\x1b');
-  test.match(await inspect(), { code: 2, stdout: '', stderr: /See overlaybd-nbd --help\.$/m });
+  test.match(await inspect(), {
+    code: 2,
+    stdout: '',
+    stderr: /See overlaybd-nbd inspect --help\.$/m,
+  });
   test.match(await inspect('--nonsense', 'x'), { code: 2, stdout: '' });
   const help = await inspect('--help');
   test.match(help, { code: 0, stdout: /overlaybd-nbd inspect <image\.\.>/ });

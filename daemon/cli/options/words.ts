@@ -1,6 +1,6 @@
 // What words of a command line and a configuration name: paths, or images of registries, layouts and archives.
 
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlaybdError, messageOf } from '../../errors.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
@@ -10,6 +10,15 @@ import { parseReference } from '../../registry/reference.js';
 const IS_PATH = /^(?:\/|\.{1,2}(?:\/|$))/;
 /** "registry.example/app", "localhost:5000/app": a name with a host, not a short name of docker.io. */
 const HAS_HOST = /^(?:localhost|[^/]*[.:][^/]*)\//;
+/** What files of images end in, and names of images without a host do not. */
+const HAS_FILE_SUFFIX =
+  /\.(?:json|tar|tgz|gz|zst|zstd|xz|bz2|obd|lsmt|zfile|img|raw|iso|qcow2|vmdk|erofs|squashfs|sqfs|ext[234]|xfs|btrfs|cfs)$/i;
+/** Transports of skopeo that this program lacks, and what to do instead. */
+const OTHER_TRANSPORTS: Readonly<Record<string, string>> = {
+  'oci-archive': 'unpack the archive, and name its folder as oci:DIR',
+  'docker-daemon': 'save the image with docker save, and name the file as docker-archive:FILE',
+  'containers-storage': 'copy the image to an OCI layout, and name its folder as oci:DIR',
+};
 
 /**
  * The words of one image: a word is a path if that exists, else the name of an image.
@@ -20,7 +29,7 @@ export function namedWords(words: readonly string[]): string[] {
   return words.map((word) => {
     if (hasImagePrefix(word)) return withScheme(word, process.cwd());
     if (IS_PATH.test(word) || words.length > 1 || existsSync(word)) return word;
-    return imageNamed(word);
+    return imageNamed(word, word);
   });
 }
 
@@ -41,11 +50,27 @@ export function configuredWords(words: readonly string[], folder: string): strin
     if (IS_PATH.test(word) || words.length > 1 || !HAS_HOST.test(word) || existsSync(path)) {
       return path;
     }
-    return imageNamed(word);
+    return imageNamed(word, path);
   });
 }
 
-function imageNamed(word: string): string {
+/** @param path where the file of that name would be */
+function imageNamed(word: string, path: string): string {
+  const transport = /^([a-z-]+):/.exec(word)?.[1] ?? '';
+  if (Object.hasOwn(OTHER_TRANSPORTS, transport)) {
+    const message = `${word}: ${transport}: is not supported: ${OTHER_TRANSPORTS[transport]}`;
+    throw new OverlaybdError('UNSUPPORTED', message);
+  }
+  const target = linkTarget(path);
+  if (target !== null) {
+    const message = `${word}: a symlink to ${target}, which does not exist`;
+    throw new OverlaybdError('NOT_FOUND', message);
+  }
+  // No registry is asked for a file whose name is mistyped.
+  if (HAS_FILE_SUFFIX.test(word) && !HAS_HOST.test(word)) {
+    const message = `${word}: no such file; an image of that name is docker://${word}`;
+    throw new OverlaybdError('NOT_FOUND', message);
+  }
   try {
     parseReference(word);
   } catch (error) {
@@ -53,6 +78,15 @@ function imageNamed(word: string): string {
     throw new OverlaybdError('NOT_FOUND', message, { cause: error });
   }
   return `docker://${word}`;
+}
+
+/** Where a symlink leads; null: there is no symlink. */
+function linkTarget(path: string): string | null {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : null;
+  } catch {
+    return null; // there is nothing
+  }
 }
 
 /** Makes the folder or file of a local image absolute. */

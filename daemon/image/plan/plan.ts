@@ -219,7 +219,12 @@ async function withOtherReading(reference: string, error: unknown): Promise<unkn
   ) {
     return error;
   }
-  const message = `${error.message}; if you mean a file: there is no file ${word}`;
+  const [, folder, tag] = /^([^:]+):([^:/]+)$/.exec(word) ?? [];
+  const isOfLayout = folder !== undefined && (await isLayout(folder));
+  const other = isOfLayout
+    ? `if you mean the OCI layout in the folder ${folder}: name it as oci:${folder}:${tag}`
+    : `if you mean a file: there is no file ${word}`;
+  const message = `${error.message}; ${other}`;
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
@@ -251,12 +256,19 @@ async function openNoFolder(ref: BlobRef, files: ImageBlobs): Promise<PooledBlob
     const isFolder = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
     if (!isFolder || path === null) throw error;
     const config = resolve(path, CONFIG_NAME);
-    if (!(await fileExists(config))) throw error;
-    throw new OverlaybdError(
-      'UNSUPPORTED',
-      `${path}: a folder: name the configuration in it, ${config}`,
-    );
+    const hint = (await fileExists(config))
+      ? `name the configuration in it, ${config}`
+      : (await isLayout(path))
+        ? `it is an OCI layout: name it as oci:${path}`
+        : null;
+    if (hint === null) throw error;
+    throw new OverlaybdError('UNSUPPORTED', `${path}: a folder: ${hint}`);
   }
+}
+
+/** Whether a folder is an OCI image layout, as far as the names in it say. */
+function isLayout(folder: string): Promise<boolean> {
+  return fileExists(resolve(folder, 'oci-layout'));
 }
 
 /**

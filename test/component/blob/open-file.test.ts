@@ -72,14 +72,20 @@ await test('other kinds of files are refused by name, without waiting', async (t
   await refuse(
     join(folder, 'dir'),
     'UNSUPPORTED',
-    /\/dir: neither a regular file nor a block device$/,
+    /\/dir: a folder, not a file or a block device$/,
   );
-  await refuse('/dev/null', 'UNSUPPORTED', /^\/dev\/null: neither/);
+  await refuse('/dev/null', 'UNSUPPORTED', /^\/dev\/null: a character device, not a file/);
+  symlinkSync('nowhere', join(folder, 'dangling'));
+  await refuse(
+    join(folder, 'dangling'),
+    'NOT_FOUND',
+    /\/dangling: a symlink to nowhere, which does not exist$/,
+  );
   await refuse(join(folder, 'dir', 'nul\0byte'), 'IO', /nul/);
   writeFileSync(join(folder, 'file'), '');
   await refuse(join(folder, 'file', 'below'), 'IO', /ENOTDIR/);
   if (spawnSync('mkfifo', [fifo]).status === 0)
-    await refuse(fifo, 'UNSUPPORTED', /\/fifo: neither/);
+    await refuse(fifo, 'UNSUPPORTED', /\/fifo: a FIFO, not a file/);
   t.ok(await fallsTo(before));
 });
 

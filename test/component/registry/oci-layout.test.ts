@@ -127,7 +127,11 @@ await test('what is not a layout', async (t) => {
   });
   await t.rejects(resolve(`oci:${folder}/none`), {
     code: 'NOT_FOUND',
-    message: `${folder}/none: it is not an OCI layout: it has no index.json`,
+    message: `${folder}/none: there is no such folder`,
+  });
+  await t.rejects(resolve(`oci:${folder}/html/index.json`), {
+    code: 'UNSUPPORTED',
+    message: /html\/index\.json: it is not a folder; an archive is named as docker-archive:FILE/,
   });
   await t.rejects(resolve(`oci:${folder}/empty`), { code: 'NOT_FOUND', message: /no index\.json/ });
   await t.rejects(resolve(`oci:${folder}/html`), {

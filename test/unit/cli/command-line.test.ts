@@ -2,7 +2,7 @@
 // options are covered without a change here. The checks of values are the same code for all commands.
 import t, { type Test } from 'tap';
 import yargs from 'yargs';
-import { parseCommandLine } from '../../../daemon/cli/command-line.js';
+import { helpFor, parseCommandLine } from '../../../daemon/cli/command-line.js';
 import { COMMANDS, type Command } from '../../../daemon/cli/commands.js';
 import { namesOf, type KnownOptions } from '../../../daemon/cli/options/values.js';
 import { isLong } from '../../support/long-tests.js';
@@ -223,11 +223,28 @@ await t.test('typical typing mistakes are refused', async (test) => {
     ['serve x --no-tls', /^--no-tls: leave --tls out instead$/],
     ['serve --image x', /^--image: is not an option: write the value without --image$/],
     ['mount a b --fuse --device nbd1', /^--fuse and --device are mutually exclusive$/],
+    ['inspect', /^inspect: <image\.\.> is missing: overlaybd-nbd inspect <image\.\.>$/],
+    ['cat config', /^cat: <path\.\.> is missing: overlaybd-nbd cat <image> <path\.\.>$/],
+    ['cache', /^cache: <action> is missing: /],
+    [
+      'verify -dash/config',
+      /^unknown option -dash\/config; a file of that name is \.\/-dash\/config$/,
+    ],
+    ['verify --nonsense', /^unknown option --nonsense$/],
+    ['-X', /^unknown option -X$/],
+    ['help srve', /^unknown command "srve": did you mean serve\?$/],
     ['serve x -l a --stdio --allow-user 1', /^--stdio and --listen are mutually exclusive$/],
   ];
   for (const [line, message] of cases) {
     await test.rejects(valuesOf(line.split(' ')), { message }, line);
   }
+});
+
+await t.test('a wrong command line names the help of its command', (test) => {
+  test.equal(helpFor(['serve', '--nonsense']), 'overlaybd-nbd serve --help');
+  test.equal(helpFor(['nonsense']), 'overlaybd-nbd --help');
+  test.equal(helpFor([]), 'overlaybd-nbd --help');
+  test.end();
 });
 
 await t.test('a word after -- is not an option', async (test) => {
@@ -241,11 +258,18 @@ await t.test('--help and --version print their texts', async (test) => {
     ['--help'],
     ['serve', '--help'],
     ['serve', '-h', '--nonsense'],
+    ['help'],
+    ['help', 'serve'],
     ['--version'],
+    ['-V'],
   ]) {
     const parsed = await parseCommandLine(line, () => Promise.resolve('version 7'));
     if (parsed.kind !== 'text') throw new Error(line.join(' '));
-    test.match(parsed.text, line[0] === '--version' ? 'version 7' : 'Options:', line.join(' '));
+    test.match(
+      parsed.text,
+      /^(--version|-V)$/.test(line[0] ?? '') ? 'version 7' : 'Options:',
+      line.join(' '),
+    );
     test.match(parsed.text, /[^\n]\n$/);
   }
 });

@@ -1,5 +1,5 @@
 // Words that name images: what is a path, what is a reference, and what is neither.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { configuredWords, namedWords } from '../../../../daemon/cli/options/words.js';
@@ -25,6 +25,31 @@ await test('a word of the command line is a path if that exists, else the name o
     message: /^No Such: there is no such file, and it does not/,
   };
   t.throws(() => named('No Such'), neither);
+  t.end();
+});
+
+await test('a word that can only be a file is not looked for in a registry', (t) => {
+  const folder = t.testdir();
+  const before = process.cwd();
+  process.chdir(folder);
+  t.teardown(() => process.chdir(before));
+  symlinkSync('nowhere', join(folder, 'dangling'));
+  for (const word of ['none.json', 'sub/none.tar.gz', 'none.OBD', 'none.img', 'none.erofs']) {
+    const message = `${word}: no such file; an image of that name is docker://${word}`;
+    t.throws(() => named(word), { code: 'NOT_FOUND', message });
+  }
+  t.equal(named('registry.example/app.json'), 'docker://registry.example/app.json');
+  t.equal(named('app.json:1'), 'docker://app.json:1', 'no file has a tag');
+  t.throws(() => named('dangling'), {
+    code: 'NOT_FOUND',
+    message: 'dangling: a symlink to nowhere, which does not exist',
+  });
+  for (const word of ['oci-archive:oa.tar', 'docker-daemon:app:1', 'containers-storage:app']) {
+    t.throws(() => named(word), { code: 'UNSUPPORTED', message: /: is not supported: / });
+  }
+  t.throws(() => named('oci-archive:oa.tar'), {
+    message: /unpack the archive, and name .* oci:DIR$/,
+  });
   t.end();
 });
 

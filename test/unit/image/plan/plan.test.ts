@@ -370,6 +370,18 @@ await test('an oversized configuration is not read, nor served as a raw disk', a
   });
 });
 
+await test('a folder in place of a file: the message says what it is', async (t) => {
+  const folder = t.testdir({ layout: { 'oci-layout': '{}' }, plain: {} });
+  await t.rejects(planOf([join(folder, 'layout')]), {
+    code: 'UNSUPPORTED',
+    message: `${folder}/layout: a folder: it is an OCI layout: name it as oci:${folder}/layout`,
+  });
+  await t.rejects(planOf([join(folder, 'plain')]), {
+    code: 'UNSUPPORTED',
+    message: `${folder}/plain: a folder, not a file or a block device`,
+  });
+});
+
 const refused = (): Promise<never> =>
   Promise.reject(new OverlaybdError('REMOTE', 'registry-1.docker.io has no address'));
 const remote = () => ({ resolve: refused }) as unknown as RemoteImages;
@@ -384,6 +396,13 @@ await test('a short name that is no image may be a file: the message says both r
       message: `has no address; if you mean a file: there is no file ${word}`,
     });
   }
+  const folder = t.testdir({ layout: { 'oci-layout': '{}' } });
+  await inside(folder, async () => {
+    await t.rejects(plan('docker://layout:1'), {
+      code: 'REMOTE',
+      message: /if you mean the OCI layout in the folder layout: name it as oci:layout:1$/,
+    });
+  });
   for (const word of ['registry.example/app', 'localhost/app', `app@sha256:${'0'.repeat(64)}`]) {
     await t.rejects(plan(`docker://${word}`), { message: /has no address$/ }, word);
   }
