@@ -271,7 +271,7 @@ await t.test('--soci-index names it: by its digest or as a file', async (test) =
     [[name, '--soci-index', subject], 1, /0{64}/],
     [[name, '--soci-index', '/proc/nonexistent'], 1, /\/nonexistent/],
     [[name, '--soci-index', layer], 1, /SOCI index/],
-    [[layer, '--soci-index', file], 2, /--soci-index is for images of registries and layouts/],
+    [[layer, '--soci-index', file], 2, /--soci-index: only for images of registries and layouts/],
     [
       [`docker-archive:${file}`, '--soci-index', file],
       2,

@@ -168,7 +168,7 @@ await test('several layers, one of them without a ztoc; options that do not fit'
   const cases: [words: string[], code: number, message: RegExp][] = [
     [[tar, gzip, '--ztoc', ztoc], 2, /2 layers and 1 ztoc/],
     [[gzip, '--ztoc', ''], 2, /--ztoc: needs a value/],
-    [[`oci:${root}`, '--ztoc', ztoc], 2, /--ztoc is for layers that are given as files/],
+    [[`oci:${root}`, '--ztoc', ztoc], 2, /--ztoc: only for layers that are given as files/],
     [
       [gzip, gzip, '--ztoc', ztoc, '--ztoc', 'none'],
       2,

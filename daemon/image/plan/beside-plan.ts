@@ -8,7 +8,7 @@ import {
   registryRefOf,
   type BlobRef,
 } from '../../blob/blob-ref.js';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf, overLimit, within } from '../../lib/fault.js';
 import { counted } from '../../lib/counted.js';
 import type { DataBlobs, GivenIndex, ZtocRef } from '../../registry/manifest-source.js';
 import { MAX_ZTOC_BYTES } from '../../soci/limits.js';
@@ -46,18 +46,19 @@ export function checkBeside(
   const isForOne =
     tocBlob !== null || tocDigest !== null || objects !== undefined || blobs !== undefined;
   if (isForOne && !(isOfLayers && named.length === 1)) {
-    const message = `${name}: --toc-blob, --toc-digest, --objects and --blobs work only for a single layer that is given as a file`;
-    throw new OverlaybdError('BAD_ARGUMENT', message);
+    const why = `--toc-blob, --toc-digest, --objects and --blobs work only for a single layer that is given as a file`;
+    throw errorOf('BAD_ARGUMENT', name, why);
   }
   if (sociIndex !== undefined && named[0]?.kind !== 'image') {
-    const message = `${name}: --soci-index is for images of registries and layouts; --ztoc names the ztocs of layers`;
-    throw new OverlaybdError('BAD_ARGUMENT', message);
+    const why = `only for images of registries and layouts; --ztoc names the ztocs of layers`;
+    throw errorOf('BAD_ARGUMENT', within(name, '--soci-index'), why);
   }
   if (ztocs.length === 0 || (isOfLayers && ztocs.length === named.length)) return;
-  const message = isOfLayers
-    ? `${name}: ${counted(named.length, 'layer')} and ${counted(ztocs.length, 'ztoc')}: --ztoc is given once for each layer, bottom first; "none" for one without`
-    : `${name}: --ztoc is for layers that are given as files`;
-  throw new OverlaybdError('BAD_ARGUMENT', message);
+  const place = within(name, '--ztoc');
+  if (!isOfLayers) throw errorOf('BAD_ARGUMENT', place, 'only for layers that are given as files');
+  const [expected, got] = [counted(named.length, 'layer'), counted(ztocs.length, 'ztoc')];
+  const advice = 'it is given once for each layer, bottom first; "none" for one without';
+  throw errorOf('BAD_ARGUMENT', { ...place, expected, got }, `${expected} and ${got}: ${advice}`);
 }
 
 /**
@@ -96,8 +97,9 @@ export function withChoices<Plan extends ChosenPlan>(
     const name = `${plan.name} (layer ${layer})`;
     return { ...chosen, name, lowers: [ref], upper: null, trace: null, mayBeRaw: false, layer };
   }
-  const message = `${plan.name}: --layer ${layer}: it has ${counted(plan.lowers.length, 'layer')}, and the bottom one is 0`;
-  throw new OverlaybdError('BAD_ARGUMENT', message);
+  const expected = counted(plan.lowers.length, 'layer');
+  const place = { ...within(plan.name, `--layer ${layer}`), expected, got: layer };
+  throw errorOf('BAD_ARGUMENT', place, `it has ${expected}, and the bottom one is 0`);
 }
 
 function ztocsOf(
@@ -111,8 +113,8 @@ function ztocsOf(
     const key = keyOfRef(layer);
     const known = byLayer.get(key);
     if (known !== undefined && known !== path) {
-      const message = `${describeRef(layer)}: this layer is given twice, with different ztocs`;
-      throw new OverlaybdError('BAD_ARGUMENT', message);
+      const place = { blob: describeRef(layer), section: '--ztoc' };
+      throw errorOf('BAD_ARGUMENT', place, 'this layer is given twice, with different ztocs');
     }
     byLayer.set(key, path);
   }
@@ -132,10 +134,13 @@ export async function indexOf({ sociIndex }: Partial<Beside> = {}): Promise<Give
 
 /** Their sizes are claims of an index. @throws OverlaybdError LIMIT */
 export function checkZtocs(ztocs: ReadonlyMap<string, ZtocRef> | undefined, name: string): void {
-  for (const { ref } of ztocs?.values() ?? []) {
+  for (const { ref, digest } of ztocs?.values() ?? []) {
     const size = registryRefOf(ref)?.size ?? 0;
     if (size <= MAX_ZTOC_BYTES) continue;
-    const message = `${name}: a ztoc of ${size} bytes, at most ${MAX_ZTOC_BYTES}`;
-    throw new OverlaybdError('LIMIT', message);
+    const place = {
+      ...within(name, `ztoc ${describeRef(ref)}`),
+      ...(digest !== null && { digest }),
+    };
+    throw overLimit(place, size, 'bytes', MAX_ZTOC_BYTES);
   }
 }

@@ -4,17 +4,19 @@ import { dirname, resolve } from 'node:path';
 import { fileRef, type BlobRef } from '../../blob/blob-ref.js';
 import { fileExists } from '../../blob/file-jobs.js';
 import { parseImageConfig, type ImageConfig, type LowerConfig } from '../../config/image-config.js';
-import { OverlaybdError } from '../../errors.js';
+import { OverlaybdError, type ErrorFacts } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { PARALLEL_FILES } from '../../lib/effort.js';
 import { mapEach } from '../../lib/gate.js';
-import { quoted } from '../../lib/printable.js';
 import { isSha256 } from '../../lib/sha256.js';
 import { checkServedDigest, isDigest } from '../../registry/digest.js';
 import { parseRepoBlobUrl, type RepositoryUrl } from '../../registry/repo-blob-url.js';
 import { locate } from './config-paths.js';
 import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
-import { findTargets } from './plan-targets.js';
+import { findTargets, keyIn, noDigest } from './plan-targets.js';
 import type { TargetRefs } from './target.js';
+import { closest } from '../../lib/closest.js';
+import { quoted, shortened } from '../../lib/printable.js';
 
 /** Names of a layer's blob in its `dir`, in order of preference. */
 const DIR_CANDIDATES = ['overlaybd.commit', '.commit', 'overlaybd.sealed'];
@@ -72,19 +74,20 @@ export async function planConfig(path: string, json: string): Promise<ConfigPlan
       );
   }
   const upper = await planUpper(config, path, folder, notes);
-  checkLayerCount(lowers.length + (upper ? 1 : 0), path);
+  checkLayerCount(lowers.length + (upper ? 1 : 0), { path });
   if (lowers.length === 0 && !upper) {
-    throw new OverlaybdError(
+    throw errorOf(
       'BAD_CONFIG',
-      `${path}: neither lowers nor an upper: nothing to serve`,
+      { path },
+      `neither lowers nor an upper: nothing to serve${misspelt(json)}`,
     );
   }
   const found = await mapEach([...lowers.entries()], PARALLEL_FILES, ([i, lower]) =>
-    findLower(lower, `${path}: lowers.${i}`, folder, repository),
+    findLower(lower, { path, section: `lowers.${i}` }, folder, repository),
   );
-  checkRegistryBytes(found, path);
+  checkRegistryBytes(found, { path });
   const targets = await findTargets(lowers, found, path, folder, repository);
-  checkLayerCount(lowers.length + targets.size + (upper ? 1 : 0), path, 'layers and targets');
+  checkLayerCount(lowers.length + targets.size + (upper ? 1 : 0), { path }, 'layers and targets');
   return { lowers: found, upper, trace, targets: targets.size > 0 ? targets : null, notes };
 }
 
@@ -96,8 +99,11 @@ async function planUpper(
 ): Promise<UpperRefs | null> {
   const { index, data, target, gzipIndex } = config.upper;
   if (target !== '' || gzipIndex !== '') {
-    const message = `${path}: upper: an upper of turboOCI is not supported`;
-    throw new OverlaybdError('UNSUPPORTED', message);
+    throw errorOf(
+      'UNSUPPORTED',
+      { path, section: 'upper' },
+      'an upper of turboOCI is not supported',
+    );
   }
   if (index === '' && data === '') return null;
   if (index === '' || data === '') {
@@ -116,7 +122,7 @@ async function planUpper(
  */
 async function findLower(
   lower: LowerConfig,
-  where: string,
+  where: ErrorFacts,
   folder: string,
   repository: () => RepositoryUrl | null,
 ): Promise<BlobRef> {
@@ -134,7 +140,8 @@ async function findLower(
   if (remote) return registryRef(lower, where, remote);
   const tried =
     candidates.length === 0 ? 'no file or dir is given' : `tried ${candidates.join(', ')}`;
-  throw new OverlaybdError('NOT_FOUND', `${where}: the layer is not on disk: ${tried}`);
+  const blob = candidates[0] === undefined ? {} : { blob: candidates[0] };
+  throw errorOf('NOT_FOUND', { ...where, ...blob }, `the layer is not on disk: ${tried}`);
 }
 
 /**
@@ -158,22 +165,35 @@ async function findTrace(
 /** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */
 function registryRef(
   { digest, size }: LowerConfig,
-  where: string,
+  where: ErrorFacts,
   { host, repository }: RepositoryUrl,
 ): BlobRef {
   if (!isDigest(digest)) {
-    const message = `${where}.digest: ${quoted(digest)} is not a digest: "sha256:" and 64 digits 0-9, a-f`;
-    throw new OverlaybdError('BAD_CONFIG', message);
+    throw noDigest(digest, keyIn(where, 'digest'));
   }
   checkServedDigest(digest, where);
   if (size === 0) {
-    const message = `${where}.size: 0: a layer in a registry needs the size of its blob`;
-    throw new OverlaybdError('BAD_CONFIG', message);
+    const place = { ...keyIn(where, 'size'), digest, got: 0 };
+    throw errorOf('BAD_CONFIG', place, '0: a layer in a registry needs the size of its blob');
   }
   return { kind: 'registry', host, repository, digest, size };
 }
 
+/** The reference ignores unknown keys. If nothing is left, one of them may be the reason. */
+function misspelt(json: string): string {
+  const known = ['lowers', 'upper'];
+  for (const key of Object.keys(JSON.parse(json.replace(/^\ufeff/, '')) as object)) {
+    const near = known.includes(key) ? undefined : closest(key, known);
+    if (near !== undefined) {
+      return `; it has the key ${quoted(shortened(key, 100))}: did you mean "${near}"?`;
+    }
+  }
+  return '';
+}
+
 /** @throws OverlaybdError BAD_CONFIG */
 function repositoryOf({ repoBlobUrl }: ImageConfig, path: string): RepositoryUrl | null {
-  return repoBlobUrl === '' ? null : parseRepoBlobUrl(repoBlobUrl, `${path}: repoBlobUrl`);
+  return repoBlobUrl === ''
+    ? null
+    : parseRepoBlobUrl(repoBlobUrl, { path, section: 'repoBlobUrl' });
 }

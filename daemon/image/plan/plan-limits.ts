@@ -3,12 +3,12 @@
 import { registryRefOf, type BlobRef } from '../../blob/blob-ref.js';
 import { MAX_BLOB_BYTES } from '../../blob/chunk-map.js';
 import { MAX_LAYERS } from '../../config/image-config.js';
-import { OverlaybdError } from '../../errors.js';
+import { aboutOf, overLimit, type About } from '../../lib/fault.js';
 
 /** @throws OverlaybdError LIMIT */
-export function checkLayerCount(count: number, name: string, what = 'layers'): void {
+export function checkLayerCount(count: number, name: About, what = 'layers'): void {
   if (count > MAX_LAYERS) {
-    throw new OverlaybdError('LIMIT', `${name}: ${count} ${what}, at most ${MAX_LAYERS}`);
+    throw overLimit(aboutOf(name), count, what, MAX_LAYERS);
   }
 }
 
@@ -16,10 +16,9 @@ export function checkLayerCount(count: number, name: string, what = 'layers'): v
  * The sizes are claims of a manifest or configuration, and memory is taken for them before a byte is fetched.
  * @throws OverlaybdError LIMIT
  */
-export function checkRegistryBytes(lowers: readonly BlobRef[], name: string): void {
+export function checkRegistryBytes(lowers: readonly BlobRef[], name: About): void {
   let bytes = 0;
   for (const ref of lowers) bytes += registryRefOf(ref)?.size ?? 0;
   if (bytes <= MAX_BLOB_BYTES) return;
-  const message = `${name}: its layers in registries have ${bytes} bytes, at most ${MAX_BLOB_BYTES}`;
-  throw new OverlaybdError('LIMIT', message);
+  throw overLimit(aboutOf(name), bytes, 'bytes of layers in registries', MAX_BLOB_BYTES);
 }

@@ -1,9 +1,10 @@
 // The targets of turboOCI layers that a configuration or a manifest names.
 
 import { isDeepStrictEqual } from 'node:util';
-import { fileRef, keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
+import { describeRef, fileRef, keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { LowerConfig } from '../../config/image-config.js';
-import { OverlaybdError } from '../../errors.js';
+import type { ErrorFacts, OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { quoted, shortened } from '../../lib/printable.js';
 import { checkServedDigest, isDigest } from '../../registry/digest.js';
 import type { TargetName } from '../../registry/manifest-source.js';
@@ -36,7 +37,7 @@ export async function findTargets(
   const targets = new Map<string, TargetRefs>();
   const plain = new Set<string>();
   for (const [i, lower] of lowers.entries()) {
-    const where = `${path}: lowers.${i}`;
+    const where = { path, section: `lowers.${i}` };
     const key = keyOfRef(found[i] as BlobRef);
     const target = await findTarget(lower, where, folder, repository);
     const known = targets.get(key);
@@ -44,8 +45,8 @@ export async function findTargets(
       ? plain.has(key) || (known !== undefined && !isDeepStrictEqual(known, target))
       : known !== undefined;
     if (isOther) {
-      const message = `${where}: a lower below it has the same file with another target`;
-      throw new OverlaybdError('BAD_CONFIG', message);
+      const facts = { ...where, blob: describeRef(found[i] as BlobRef) };
+      throw errorOf('BAD_CONFIG', facts, 'a lower below it has the same file with another target');
     }
     if (target) targets.set(key, target);
     else plain.add(key);
@@ -55,20 +56,17 @@ export async function findTargets(
 
 async function findTarget(
   { targetFile, targetDigest, gzipIndex }: LowerConfig,
-  where: string,
+  where: ErrorFacts,
   folder: string,
   repository: () => RepositoryUrl | null,
 ): Promise<TargetRefs | null> {
   if (targetFile === '' && targetDigest === '') {
     if (gzipIndex === '') return null;
-    throw new OverlaybdError(
-      'BAD_CONFIG',
-      `${where}: a gzipIndex, and no targetFile or targetDigest`,
-    );
+    throw errorOf('BAD_CONFIG', where, 'a gzipIndex, and no targetFile or targetDigest');
   }
   const target =
     targetFile === ''
-      ? targetIn(repository(), targetDigest, `${where}.targetDigest`)
+      ? targetIn(repository(), targetDigest, keyIn(where, 'targetDigest'))
       : fileRef(await locate(targetFile, folder));
   return {
     target,
@@ -77,14 +75,26 @@ async function findTarget(
 }
 
 /** @throws OverlaybdError BAD_CONFIG, UNSUPPORTED for a digest of another algorithm */
-function targetIn(repository: RepositoryUrl | null, digest: string, where: string): TargetName {
+function targetIn(repository: RepositoryUrl | null, digest: string, where: ErrorFacts): TargetName {
   if (!isDigest(digest)) {
-    const shown = quoted(shortened(digest, MAX_SHOWN_LENGTH));
-    const message = `${where}: ${shown} is not a digest: "sha256:" and 64 digits 0-9, a-f`;
-    throw new OverlaybdError('BAD_CONFIG', message);
+    throw noDigest(digest, where);
   }
   checkServedDigest(digest, where);
   if (repository) return { kind: 'unsized', ...repository, digest };
-  const message = `${where}: the target is in a registry, and there is no repoBlobUrl`;
-  throw new OverlaybdError('BAD_CONFIG', message);
+  const why = 'the target is in a registry, and there is no repoBlobUrl';
+  throw errorOf('BAD_CONFIG', { ...where, digest }, why);
+}
+
+/** A key in a part of a configuration: "lowers.3.size". */
+export function keyIn({ section, ...facts }: ErrorFacts, key: string): ErrorFacts {
+  return { ...facts, section: `${section}.${key}` };
+}
+
+export function noDigest(digest: string, where: ErrorFacts): OverlaybdError {
+  const [expected, got] = ['"sha256:" and 64 digits 0-9, a-f', shownDigest(digest)];
+  return errorOf('BAD_CONFIG', { ...where, expected, got }, `${got} is not a digest: ${expected}`);
+}
+
+function shownDigest(digest: string): string {
+  return quoted(shortened(digest, MAX_SHOWN_LENGTH));
 }

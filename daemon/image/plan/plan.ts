@@ -11,11 +11,12 @@ import {
 } from '../../blob/blob-ref.js';
 import { fileExists } from '../../blob/file-jobs.js';
 import { OverlaybdError } from '../../errors.js';
+import { errorOf, overLimit, withFacts } from '../../lib/fault.js';
 import { JSON_BYTES_A_UNIT, PARALLEL_FILES, UNBOUNDED, type Effort } from '../../lib/effort.js';
 import { mapEach } from '../../lib/gate.js';
 import type { TocDigests } from '../../registry/toc-annotations.js';
 import type { PooledBlob } from './blob-pool.js';
-import type { Beside } from './image-source.js';
+import { describeBlobs, type Beside } from './image-source.js';
 import { checkBeside, checkZtocs, indexOf, planBeside, withChoices } from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { planConfig, type UpperRefs } from './config-plan.js';
@@ -100,7 +101,11 @@ export async function planImage(
   files: ImageBlobs,
   options: PlanOptions = { effort: UNBOUNDED, remote: noImages },
 ): Promise<ImagePlan> {
-  return withChoices(await planAll(blobs, files, options), options.beside);
+  try {
+    return withChoices(await planAll(blobs, files, options), options.beside);
+  } catch (error) {
+    throw withFacts(error, { image: describeBlobs(blobs) });
+  }
 }
 
 async function planAll(
@@ -124,8 +129,11 @@ async function planAll(
   const name = describeRef(ref);
   if (beside) checkBeside(beside, blobs, false);
   if (blobs.length > 1) {
-    const message = `${name}: a configuration cannot be one of several layers`;
-    throw new OverlaybdError('BAD_ARGUMENT', message);
+    throw errorOf(
+      'BAD_ARGUMENT',
+      { path: name },
+      'a configuration cannot be one of several layers',
+    );
   }
   files.release();
   const planned = await planConfig(name, texts[config] as string);
@@ -191,16 +199,18 @@ async function findToc(
   const what = 'its table of contents is in another image';
   const name = tocImageOf(image);
   if (name === null) {
-    const message = `${image}: ${layer}: ${what}, which is found only by the tag of the image: name the image with it`;
-    throw new OverlaybdError('NOT_FOUND', message);
+    const why = `${what}, which is found only by the tag of the image: name the image with it`;
+    throw errorOf('NOT_FOUND', { image, section: layer, digest: layer }, why);
   }
   const { tocBlobs } = await remote.resolve(name, { kind: 'tocs' }).catch((error: unknown) => {
     if (!(error instanceof OverlaybdError)) throw error;
-    const message = `${image}: ${layer}: ${what}, and that cannot be used: ${error.message}`;
-    throw new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
+    const place = { ...error.facts, image, section: layer };
+    throw errorOf(error.code, place, `${what}, and that cannot be used: ${error.message}`, error);
   });
   const ref = tocBlobs?.get(layer);
-  if (!ref) throw new OverlaybdError('NOT_FOUND', `${name}: no table of contents of ${layer}`);
+  if (!ref) {
+    throw errorOf('NOT_FOUND', { image: name, digest: layer }, `no table of contents of ${layer}`);
+  }
   checkRegistryBytes([ref], name);
   return ref;
 }
@@ -262,7 +272,7 @@ async function openNoFolder(ref: BlobRef, files: ImageBlobs): Promise<PooledBlob
         ? `it is an OCI layout: name it as oci:${path}`
         : null;
     if (hint === null) throw error;
-    throw new OverlaybdError('UNSUPPORTED', `${path}: a folder: ${hint}`);
+    throw errorOf('UNSUPPORTED', { path }, `a folder: ${hint}`);
   }
 }
 
@@ -289,8 +299,6 @@ async function readConfig(ref: BlobRef, files: ImageBlobs, effort: Effort): Prom
   }
   // A disk of bytes that happen to begin so is imaginable; one that begins with a JSON key is not.
   if (!CONFIG_KEY.test(text)) return null;
-  throw new OverlaybdError(
-    'LIMIT',
-    `${describeRef(ref)}: a configuration of ${size} bytes, at most ${MAX_CONFIG_SIZE}`,
-  );
+  const place = { path: describeRef(ref) };
+  throw overLimit(place, size, 'bytes of a configuration', MAX_CONFIG_SIZE);
 }

@@ -2,7 +2,7 @@
 
 import { describeRef, type BlobRef } from '../../blob/blob-ref.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import type { TargetName } from '../../registry/manifest-source.js';
 import { indexedSize, readGzipIndex } from '../../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
@@ -33,6 +33,7 @@ export interface OpenedTarget {
 
 /** Bytes that are looked at to see what a target is. */
 const HEAD_SIZE = 1024;
+const SECTION = 'the target of a turboOCI layer';
 
 /** A gzip index, and its blob if it has one of its own. */
 interface FoundIndex {
@@ -62,11 +63,11 @@ export async function openTarget(
     const message = isGzip(head)
       ? 'in gzip, and there is no gzip index for it'
       : 'neither an archive of files nor one in gzip';
-    throw new OverlaybdError('UNSUPPORTED', `${name}: the target of a turboOCI layer: ${message}`);
+    throw errorOf('UNSUPPORTED', { blob: name, section: SECTION }, message);
   }
   if (!isGzip(head)) {
-    const message = `${name}: the target of a turboOCI layer: not in gzip, and it has a gzip index`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const facts = { blob: name, section: SECTION };
+    throw errorOf('BAD_FORMAT', facts, 'not in gzip, and it has a gzip index');
   }
   const table = await readGzipIndex(index.source, source, effort);
   const around = { kind: 'pieces', name: `${name} (inflated)`, table, format: 'turbooci' } as const;
@@ -102,10 +103,10 @@ async function sizedRef(
 ): Promise<BlobRef> {
   if (target.kind !== 'unsized') return target;
   const size = index ? await indexedSize(index.source) : await readers.fetcher().sizeOf?.(target);
-  const name = `${describeRef(layer.ref)}: a turboOCI layer whose target is ${target.digest}`;
-  if (size === undefined) {
-    throw new OverlaybdError('UNSUPPORTED', `${name}: its size is not known`);
-  }
+  const { digest } = target;
+  const section = `a turboOCI layer whose target is ${digest}`;
+  const name = { blob: describeRef(layer.ref), section, digest };
+  if (size === undefined) throw errorOf('UNSUPPORTED', name, 'its size is not known');
   const ref = { ...target, kind: 'registry', size } as const;
   checkRegistryBytes([ref], name);
   return ref;

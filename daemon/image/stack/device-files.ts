@@ -2,7 +2,8 @@
 
 import { opendir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { OverlaybdError, messageOf } from '../../errors.js';
+import { messageOf } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { hasSizeOf, type NeededDevice } from '../../erofs/devices/open.js';
 import { MAX_FOLDER_FILES } from '../../erofs/devices/limits.js';
 import { quoted } from '../../lib/printable.js';
@@ -23,8 +24,8 @@ export async function deviceFile(
   if (!found) return null;
   if (!found.isDirectory()) {
     if (count === 1) return path;
-    const text = `${path}: one file, and the image has ${count} further devices: name a folder that has them with --blobs`;
-    throw new OverlaybdError('BAD_ARGUMENT', text);
+    const why = `one file, and the image has ${count} further devices: name a folder that has them with --blobs`;
+    throw errorOf('BAD_ARGUMENT', { path, got: count }, why);
   }
   const name = tag === '' ? `${number}` : nameOfTag(device);
   const named = resolve(path, name);
@@ -53,8 +54,9 @@ function utf8(text: string): string {
 function nameOfTag({ tag, number }: NeededDevice): string {
   const name = utf8(tag);
   if (name !== '.' && name !== '..' && !name.includes('/')) return name;
-  const text = `the tag of device ${number} is ${quoted(name)}: not the name of a file in the folder of --blobs`;
-  throw new OverlaybdError('UNSUPPORTED', text);
+  const place = { section: `the tag of device ${number}`, got: quoted(name) };
+  const why = `${place.got} is not the name of a file in the folder of --blobs`;
+  throw errorOf('UNSUPPORTED', place, why);
 }
 
 /** mkfs.erofs writes no tags. */
@@ -68,16 +70,18 @@ async function onlyOfSize(
   const entries = await tried(folder, () => opendir(folder));
   for await (const { name } of entries ?? []) {
     if (++count > MAX_FOLDER_FILES) {
-      const text = `${folder}: more than ${MAX_FOLDER_FILES} files: ${deviceAdvice(device)}`;
-      throw new OverlaybdError('LIMIT', text);
+      const expected = `at most ${MAX_FOLDER_FILES} files`;
+      const why = `more than ${MAX_FOLDER_FILES} files: ${deviceAdvice(device)}`;
+      throw errorOf('LIMIT', { path: folder, expected }, why);
     }
     const path = resolve(folder, name);
     const found = await tried(path, () => stat(path));
     if (found?.isFile() && path !== image && hasSizeOf(found.size, device)) fitting.push(path);
   }
   if (fitting.length <= 1) return fitting[0] ?? null;
-  const text = `${folder}: ${fitting.length} files have the size of ${describeDevice(device)}: ${deviceAdvice(device)}`;
-  throw new OverlaybdError('BAD_ARGUMENT', text);
+  const got = `${fitting.length} files`;
+  const why = `${got} have the size of ${describeDevice(device)}: ${deviceAdvice(device)}`;
+  throw errorOf('BAD_ARGUMENT', { path: folder, got }, why);
 }
 
 /** @returns null if there is no such file @throws OverlaybdError IO */
@@ -87,6 +91,6 @@ async function tried<T>(path: string, work: () => Promise<T>): Promise<T | null>
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw new OverlaybdError('IO', `${path}: ${messageOf(cause)}`, { cause });
+    throw errorOf('IO', { path }, messageOf(cause), cause);
   }
 }

@@ -3,7 +3,8 @@
 
 import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
-import { OverlaybdError } from '../../errors.js';
+import type { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { PARALLEL_FILES } from '../../lib/effort.js';
 import { settleEach } from '../../lib/gate.js';
 import { LSMT_FLAG } from '../../lsmt/format.js';
@@ -172,8 +173,8 @@ export async function openLower(
   const content = contents.get(key) ?? (await openContent(inner, rules, options));
   contents.set(key, content);
   if (alone !== undefined && content.kind !== 'tree') {
-    const message = `${inner.source.name}: --layer is for layers of files, and this is not one`;
-    throw new OverlaybdError('UNSUPPORTED', message);
+    const place = { blob: inner.source.name, section: '--layer' };
+    throw errorOf('UNSUPPORTED', place, 'only for layers of files, and this is not one');
   }
   const blobs = [blob, ...blobsOf(target)] as const;
   const found = await sourcesFor(content, blob, { dataBlobs, files, effort, mayBeUpper });
@@ -263,5 +264,5 @@ export const NO_VIRTUAL_SIZE = 'no layer gives a virtual size';
 
 /** @param name of the image */
 export function noVirtualSize(name: string): OverlaybdError {
-  return new OverlaybdError('BAD_FORMAT', `${name}: ${NO_VIRTUAL_SIZE}`);
+  return errorOf('BAD_FORMAT', name, NO_VIRTUAL_SIZE);
 }

@@ -1,13 +1,14 @@
 // Opens an image: plans it, opens every layer, merges them. Runs on the main thread and on the opener
 // thread; the result is plain values, descriptors and shared memory.
 
-import { describeRef, type BlobRef } from '../../blob/blob-ref.js';
-import { OverlaybdError, messageOf, throwProblem } from '../../errors.js';
+import type { BlobRef } from '../../blob/blob-ref.js';
+import { messageOf, throwProblem } from '../../errors.js';
 import { counted } from '../../lib/counted.js';
 import type { Effort } from '../../lib/effort.js';
 import { buildIndex } from '../../lsmt/build-index.js';
 import type { FilledSpec } from '../../blob/filled-source.js';
 import type { MemorySpec } from '../../blob/memory-source.js';
+import { errorOf, withFacts } from '../../lib/fault.js';
 import type { LsmtIndexData } from '../../lsmt/merged-index.js';
 import { readStack } from '../../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from '../plan/blob-pool.js';
@@ -15,7 +16,7 @@ import { partitionOf } from '../disks/disk-partitions.js';
 import { marksOf, uuidSeedOf, withSeeds, type ImageMarks } from './fingerprint.js';
 import type { LayerContent } from '../formats/format.js';
 import { ImageBlobs } from '../plan/image-blobs.js';
-import type { ImageSource } from '../plan/image-source.js';
+import { describeBlobs, type ImageSource } from '../plan/image-source.js';
 import {
   isOfTrees,
   lsmtLayersOf,
@@ -128,11 +129,10 @@ export async function openImage<T = never>(
   } catch (error) {
     files.release();
     if (error instanceof RangeError && /allocation failed/i.test(error.message)) {
-      const [name] = source.blobs.map(describeRef);
-      const message = `${name}: not enough memory to open it: ${messageOf(error)}`;
-      throw new OverlaybdError('LIMIT', message, { cause: error });
+      const image = describeBlobs(source.blobs);
+      throw errorOf('LIMIT', { image }, `not enough memory to open it: ${messageOf(error)}`, error);
     }
-    throw error;
+    throw withFacts(error, { image: describeBlobs(source.blobs) });
   } finally {
     files.forgetEdges();
   }
@@ -296,8 +296,8 @@ function rawDisk(
 ): MergedDisk {
   const [first] = doubts;
   if (strict && first !== undefined) {
-    const message = `${source.name}: not served as a raw disk image (strict): ${first}`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const why = `not served as a raw disk image (strict): ${first}`;
+    throw errorOf('BAD_FORMAT', { blob: source.name }, why);
   }
   return {
     description: `${zfile ? 'raw disk image in a ZFile' : 'raw disk image'}${about === null ? '' : ` (${about})`}`,

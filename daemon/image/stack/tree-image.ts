@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { MemorySpec } from '../../blob/memory-source.js';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf, mismatch } from '../../lib/fault.js';
 import type { IsZeros } from '../../erofs/contents.js';
 import { indexOf } from '../../erofs/device-index.js';
 import { writeErofs, type WrittenErofs } from '../../erofs/write.js';
@@ -155,8 +155,8 @@ function treeOf(layer: OpenedLayer, name: string): LayerTree {
   const { content, sources } = layer;
   const { source } = layer.inner;
   if (content.kind !== 'tree') {
-    const message = `${name}: ${source.name} is not a layer of files, and other layers of the image are`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const why = 'it is not a layer of files, and other layers of the image are';
+    throw errorOf('BAD_FORMAT', { blob: source.name, image: name }, why);
   }
   const { tree } = content;
   for (const [i, found] of sources.entries()) {
@@ -164,8 +164,8 @@ function treeOf(layer: OpenedLayer, name: string): LayerTree {
     const size = sizeOfSource(layer, found);
     const end = tree.sourceEnd(i);
     if (end <= size) continue;
-    const message = `${source.name}: expected at least ${end} bytes, got ${size}`;
-    throw new OverlaybdError('BAD_FORMAT', message);
+    const facts = { blob: source.name, expected: `at least ${end} bytes`, got: size };
+    throw mismatch('BAD_FORMAT', facts);
   }
   return tree;
 }

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { closeFile, openPath } from '../../blob/file-jobs.js';
 import type { FileSourceSpec } from '../../blob/file-source.js';
 import { readInto } from '../../blob/source.js';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import type { PooledBlob } from '../plan/blob-pool.js';
 import type { ImageBlobs } from '../plan/image-blobs.js';
 import type { OpenedLayer } from './open-stack.js';
@@ -105,5 +105,5 @@ async function digestOf(
   closeFile(fd);
   if (closed().aborted) return null;
   if (` ${key} `.includes(` ${identity} `)) return hash.digest('hex');
-  throw new OverlaybdError('BAD_FORMAT', `${spec.name}: it changed while it was read`);
+  throw errorOf('BAD_FORMAT', { blob: spec.name }, 'it changed while it was read');
 }

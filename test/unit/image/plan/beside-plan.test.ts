@@ -30,11 +30,11 @@ await test('what fits', (t) => {
     ],
     [
       [{ ...NOTHING, ztocs: ['/a'] }, [one, two], true],
-      /^\/one: 2 layers and 1 ztoc: --ztoc is given/,
+      /^\/one: --ztoc: 2 layers and 1 ztoc: it is given/,
     ],
     [
       [{ ...NOTHING, ztocs: ['/a'] }, [image], false],
-      /--ztoc is for layers that are given as files/,
+      /--ztoc: only for layers that are given as files/,
     ],
   ];
   for (const [args, message] of wrong) {
@@ -73,7 +73,7 @@ await test('ztocs of a registry that are too large', (t) => {
   const larger = { ref: { ...ref, size: ref.size + 1 }, digest };
   t.throws(() => checkZtocs(new Map([['layer', larger]]), 'app'), {
     code: 'LIMIT',
-    message: 'app: a ztoc of 134217729 bytes, at most 134217728',
+    message: `app: ztoc h/r@${digest}: 134217729 bytes, at most 134217728`,
   });
   t.end();
 });

@@ -24,7 +24,7 @@ await test('the bytes of layers in registries', (t) => {
   t.doesNotThrow(() => checkRegistryBytes([blob(MAX_BYTES), { kind: 'file', path: '/a' }], 'app'));
   t.throws(() => checkRegistryBytes([blob(MAX_BYTES), blob(1)], 'app'), {
     code: 'LIMIT',
-    message: `app: its layers in registries have ${MAX_BYTES + 1} bytes, at most ${MAX_BYTES}`,
+    message: `app: ${MAX_BYTES + 1} bytes of layers in registries, at most ${MAX_BYTES}`,
   });
   t.end();
 });

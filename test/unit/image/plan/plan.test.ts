@@ -190,7 +190,7 @@ await test('wrong digests, sizes and URLs of layers in a registry', async (t) =>
     {
       code: 'LIMIT',
       message:
-        /config\.v1\.json: its layers in registries have 1099511627778 bytes, at most 1099511627776/,
+        /config\.v1\.json: 1099511627778 bytes of layers in registries, at most 1099511627776/,
     },
   );
   await t.rejects(() => folder.plan({ repoBlobUrl: 'nowhere', lowers: [{ digest, size: 5 }] }), {

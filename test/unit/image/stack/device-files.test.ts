@@ -27,7 +27,7 @@ await test('a tag is the name of a file', async (t) => {
   for (const tag of ['..', 'a/b']) {
     await t.rejects(deviceFile(folder, { ...DEVICE, tag }, null), {
       code: 'UNSUPPORTED',
-      message: `the tag of device 1 is "${tag}": not the name of a file in the folder of --blobs`,
+      message: `the tag of device 1: "${tag}" is not the name of a file in the folder of --blobs`,
     });
   }
 });
