@@ -6,7 +6,17 @@ import { test } from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
 import { deferred } from '../../unit/nbd/fake-export.js';
-import { SIZE, disk, makeWorld, part, until } from './device-world.js';
+import { SIZE, disk, makeWorld, part, until, type Life, type World } from './device-world.js';
+
+/** The successor of a daemon that died with this many devices of one image. */
+async function recovered({ image, live }: World, devices: number): Promise<Life> {
+  const first = await live();
+  for (let i = 0; i < devices; i++) await first.manager.attach({ image: [image] });
+  await first.die();
+  const second = await live();
+  await second.manager.recover();
+  return second;
+}
 
 await test('after the daemon died its successor serves the same device and bytes', async (t) => {
   const { kernel, image, records, live } = makeWorld(t);
@@ -48,12 +58,9 @@ await test('a bug while the image of a device is opened has its stack in the log
 });
 
 await test('waiting for repairs includes those that fail at first', async (t) => {
-  const { kernel, image, live } = makeWorld(t);
-  const first = await live();
-  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
-  await first.die();
-  const second = await live();
-  await second.manager.recover();
+  const world = makeWorld(t);
+  const { kernel } = world;
+  const second = await recovered(world, 2);
   let failures = 3;
   kernel.before = (what) => {
     if (what.startsWith('reconfigure') && failures-- > 0) throw new Error('the helper is late');
@@ -64,12 +71,9 @@ await test('waiting for repairs includes those that fail at first', async (t) =>
 });
 
 await test('waiting for repairs has a time limit', async (t) => {
-  const { kernel, image, live } = makeWorld(t);
-  const first = await live();
-  for (let i = 0; i < 3; i++) await first.manager.attach({ image: [image] });
-  await first.die();
-  const second = await live();
-  await second.manager.recover();
+  const world = makeWorld(t);
+  const { kernel } = world;
+  const second = await recovered(world, 3);
   const late = deferred();
   kernel.before = async (what, index) => {
     if (what.startsWith('reconfigure') && index === 1) await late.promise;
@@ -93,12 +97,9 @@ await test('waiting for repairs has a time limit', async (t) => {
 });
 
 await test('repairAll does not wait for a device that is detached, or in a daemon that stops', async (t) => {
-  const { kernel, image, live } = makeWorld(t);
-  const first = await live();
-  for (let i = 0; i < 2; i++) await first.manager.attach({ image: [image] });
-  await first.die();
-  const second = await live();
-  await second.manager.recover();
+  const world = makeWorld(t);
+  const { kernel } = world;
+  const second = await recovered(world, 2);
   const never = deferred();
   let asked = 0;
   kernel.before = async (what) => {

@@ -10,12 +10,22 @@ import type { RegistryRef } from '../../../daemon/blob/blob-ref.js';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
 import { CHUNK_SIZE, ChunkMap } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
-import { DEFAULT_REGISTRY_SETTINGS } from '../../../daemon/config/registry-settings.js';
+import {
+  DEFAULT_REGISTRY_SETTINGS,
+  type RegistrySettings,
+} from '../../../daemon/config/registry-settings.js';
 import { Fetcher } from '../../../daemon/fetch/fetcher.js';
 import type { ReadingTask } from '../../support/reading-worker.js';
 
 const MORTAL = new URL('../../support/mortal-fetch-worker.js', import.meta.url);
 const READER = new URL('../../support/reading-worker.js', import.meta.url);
+
+const settingsOf = ({ host }: RegistryRef, cacheFolder: string): RegistrySettings => ({
+  ...DEFAULT_REGISTRY_SETTINGS,
+  plainHttp: [host],
+  cacheFolder,
+  cacheMinFree: 0,
+});
 
 /** A registry with one blob. Counts how often each chunk was sent. */
 async function registryOf(test: { teardown(end: () => void): void }, blob: Buffer) {
@@ -66,12 +76,7 @@ await t.test('threads read a blob at random: right bytes, each fetched once', as
   }
   const { ref, sent, requests } = await registryOf(test, blob);
   const lines: string[] = [];
-  const settings = {
-    ...DEFAULT_REGISTRY_SETTINGS,
-    plainHttp: [ref.host],
-    cacheFolder: test.testdir(),
-    cacheMinFree: 0,
-  };
+  const settings = settingsOf(ref, test.testdir());
   const fetcher = new Fetcher(settings, { log: (_level, message) => lines.push(message) });
   test.teardown(() => fetcher.close());
   const results = [1, 2].map(async (seed) => {
@@ -109,12 +114,7 @@ await t.test(
     for (let at = 0; at + 4 <= blob.length; at += 1024) blob.writeUInt32LE(at, at);
     const { ref, sent } = await registryOf(test, blob);
     const lines: string[] = [];
-    const settings = {
-      ...DEFAULT_REGISTRY_SETTINGS,
-      plainHttp: [ref.host],
-      cacheFolder: test.testdir(),
-      cacheMinFree: 0,
-    };
+    const settings = settingsOf(ref, test.testdir());
     const log = { log: (_level: string, message: string) => void lines.push(message) };
     const fetcher = new Fetcher(settings, log, MORTAL);
     test.teardown(() => fetcher.close());
@@ -144,12 +144,7 @@ await t.test(
 await t.test('an open blob is filled in the background while there is a rate', async (test) => {
   const blob = randomBytes(3_000_000);
   const { ref, sent } = await registryOf(test, blob);
-  const settings = {
-    ...DEFAULT_REGISTRY_SETTINGS,
-    plainHttp: [ref.host],
-    cacheFolder: test.testdir(),
-    cacheMinFree: 0,
-  };
+  const settings = settingsOf(ref, test.testdir());
   const fetcher = new Fetcher(settings, { log: (_level, message) => test.comment(message) });
   test.teardown(() => fetcher.close());
   const client = fetcher.client();
@@ -172,11 +167,10 @@ await t.test(
   async (test) => {
     const blob = randomBytes(8_000_000);
     const { ref, sent } = await registryOf(test, blob);
-    const settings = { ...DEFAULT_REGISTRY_SETTINGS, plainHttp: [ref.host], cacheMinFree: 0 };
     const log = { log: (_level: string, message: string) => test.comment(message) };
     const folder = test.testdir();
     const [first, second] = ['first', 'second'].map((name) => {
-      return new Fetcher({ ...settings, cacheFolder: join(folder, name) }, log);
+      return new Fetcher(settingsOf(ref, join(folder, name)), log);
     });
     if (!first || !second) throw new Error('none');
     test.teardown(() => Promise.all([first.close(), second.close()]));

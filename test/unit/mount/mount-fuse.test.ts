@@ -20,8 +20,20 @@ interface Case {
   isRoot?: boolean;
 }
 
+type Machine = Pick<FakeMachine, 'programs' | 'mounts'>;
+
+/** The machine, but for what some of its programs answer; null: as it does. */
+function answering(
+  { programs, mounts }: Machine,
+  answer: (path: string, args: readonly string[]) => { code: number; output: string } | null,
+): Machine {
+  const run: typeof programs.run = async (path, args, ...rest) =>
+    answer(path, args) ?? programs.run(path, args, ...rest);
+  return { programs: { ...programs, run }, mounts };
+}
+
 function mount(
-  { programs, mounts }: FakeMachine,
+  { programs, mounts }: Machine,
   folder: string,
   { signal = never, type = 'ext4', isRoot = false }: Case = {},
 ): Promise<string> {
@@ -89,25 +101,12 @@ await test('root needs no fakeroot', async (t) => {
 
 await test('a fuse2fs without errors=continue runs without that option', async (t) => {
   const { machine, folder } = machineIn(t);
-  const { run } = machine.programs;
-  const programs = {
-    ...machine.programs,
-    run: async (path: string, args: readonly string[]) =>
-      args.some((each) => each.includes('errors='))
-        ? { code: 1, output: "fuse: unknown option `errors=continue'" }
-        : run(path, args),
-  };
-  await mountFuse(
-    { name: 'a', server: ['nbd://h'], dir: '/mnt', options: [] },
-    {
-      programs,
-      mounts: machine.mounts,
-      read: () => deviceOf('ext4'),
-      signal: never,
-      isRoot: true,
-      runtime: folder,
-    },
+  const old = answering(machine, (_, args) =>
+    args.some((each) => each.includes('errors='))
+      ? { code: 1, output: "fuse: unknown option `errors=continue'" }
+      : null,
   );
+  await mount(old, folder, { isRoot: true });
   t.match(machine.calls.at(-2), /^fuse2fs -o ro,norecovery,fsname=/);
 });
 
@@ -144,16 +143,10 @@ await test('a program that fails or is missing leaves nothing', async (t) => {
 await test('a program that succeeds without mounting anything is an error', async (t) => {
   const { machine, folder } = machineIn(t);
   machine.mounted('/mnt', 'tmpfs', 'another owner');
-  const run = machine.programs.run;
-  const programs = {
-    ...machine.programs,
-    run: async (path: string, args: readonly string[]) =>
-      path.endsWith('fuse2fs') ? { code: 0, output: 'fine' } : run(path, args),
-  };
-  const { mounts } = machine;
-  const image = { name: 'a', server: [], dir: '/mnt', options: [] };
-  const tools = { programs, mounts, read: () => deviceOf('ext4'), signal: never, isRoot: false };
-  await t.rejects(mountFuse(image, { ...tools, runtime: folder }), {
+  const idle = answering(machine, (path) =>
+    path.endsWith('fuse2fs') ? { code: 0, output: 'fine' } : null,
+  );
+  await t.rejects(mount(idle, folder), {
     code: 'MOUNT',
     message: /fine/,
   });
@@ -203,25 +196,12 @@ await test('a disk that is closed a little late is unmounted after retries', asy
 
 await test('nbdfuse that could not be told to end with the file system: nothing stays mounted', async (t) => {
   const { machine, folder } = machineIn(t);
-  const { run } = machine.programs;
-  const programs = {
-    ...machine.programs,
-    run: async (path: string, args: readonly string[]) =>
-      args.includes('-z') ? { code: 1, output: 'Permission denied' } : run(path, args),
-  };
-  await t.rejects(
-    mountFuse(
-      { name: 'a', server: ['nbd://h'], dir: '/mnt', options: [] },
-      {
-        programs,
-        mounts: machine.mounts,
-        read: () => deviceOf('ext4'),
-        signal: never,
-        isRoot: true,
-        runtime: folder,
-      },
-    ),
-    { code: 'MOUNT', message: /disk: cannot be unmounted: Permission denied$/ },
+  const denying = answering(machine, (_, args) =>
+    args.includes('-z') ? { code: 1, output: 'Permission denied' } : null,
   );
+  await t.rejects(mount(denying, folder, { isRoot: true }), {
+    code: 'MOUNT',
+    message: /disk: cannot be unmounted: Permission denied$/,
+  });
   t.same([machine.table, machine.running, readdirSync(folder)], [[], 0, []]);
 });

@@ -182,3 +182,15 @@ export function deferred(): Deferred {
   });
   return { promise, ...(ends as Omit<Deferred, 'promise'>) };
 }
+
+/** An export on which the test resolves every `ensure` by its offset. */
+export function slowExport(size: number): { fake: FakeExport; waits: Map<number, Deferred> } {
+  const fake = new FakeExport(size);
+  const waits = new Map<number, Deferred>();
+  fake.onEnsure = (offset) => {
+    const wait = deferred();
+    waits.set(offset, wait);
+    return wait.promise;
+  };
+  return { fake, waits };
+}

@@ -5,7 +5,7 @@ import { NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { ReadWaits } from '../../../daemon/nbd/read-waits.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt, deferred, slowExport } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
 
 const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
@@ -17,21 +17,9 @@ const connect = (fake: FakeExport, form: ReplyForm): Harness =>
 
 const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
 
-/** An export whose every `ensure` has to be resolved by the test, by offset. */
-function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
-  const fake = new FakeExport(SIZE);
-  const waits = new Map<number, Deferred>();
-  fake.onEnsure = (offset) => {
-    const wait = deferred();
-    waits.set(offset, wait);
-    return wait.promise;
-  };
-  return { fake, waits };
-}
-
 for (const form of FORMS) {
   await t.test(`${form}: reads that wait for a network are answered elsewhere`, async (test) => {
-    const { fake, waits } = slowExport();
+    const { fake, waits } = slowExport(SIZE);
     const harness = connect(fake, form);
     const asked = [10, 4096, MIB].map((length, i) => ({
       cookie: BigInt(i + 7),
@@ -80,7 +68,7 @@ for (const form of FORMS) {
   await t.test(
     `${form}: at the end of its time a read that waits for a network fails`,
     async (test) => {
-      const { fake, waits } = slowExport();
+      const { fake, waits } = slowExport(SIZE);
       const harness = connect(fake, form);
       for (const offset of [0, 1000]) harness.ask({ cookie: BigInt(offset), offset, length: 10 });
       await harness.settle();
@@ -101,7 +89,7 @@ for (const form of FORMS) {
 }
 
 await t.test('when the client is gone, none of its reads counts as waiting', async (test) => {
-  const { fake, waits: bytes } = slowExport();
+  const { fake, waits: bytes } = slowExport(SIZE);
   const { name, description, blockSizes } = fake;
   const waits = new ReadWaits();
   const served = { name, description, blockSizes, disk: fake, waits };

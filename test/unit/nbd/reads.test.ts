@@ -5,7 +5,7 @@ import { MAX_IN_FLIGHT, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt, deferred, slowExport } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
 
 const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
@@ -16,22 +16,10 @@ const connect = (fake: FakeExport, form: ReplyForm, memory = new LargeMemory()):
 
 const SIZE = 64 << 20;
 
-/** An export on which the test resolves every `ensure` by its offset. */
-function slowExport(): { fake: FakeExport; waits: Map<number, Deferred> } {
-  const fake = new FakeExport(SIZE);
-  const waits = new Map<number, Deferred>();
-  fake.onEnsure = (offset) => {
-    const wait = deferred();
-    waits.set(offset, wait);
-    return wait.promise;
-  };
-  return { fake, waits };
-}
-
 const cookies = (harness: Harness): bigint[] => harness.answers().map(({ cookie }) => cookie);
 
 await t.test('reads are answered in the order in which their bytes arrive', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   for (let i = 0; i < 4; i++) harness.ask({ cookie: BigInt(i), offset: i * 1000, length: 1000 });
   await harness.settle();
@@ -77,7 +65,7 @@ await t.test('a read that must wait for the disk is answered after load()', asyn
 });
 
 await t.test('bytes that cannot be fetched are NBD_EIO', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   for (let i = 0; i < 5; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 10 });
   await harness.settle();
@@ -133,7 +121,7 @@ await t.test('stale bytes are not sent if a source breaks its contract', async (
 });
 
 await t.test('no more requests are in flight than the limit', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   const count = MAX_IN_FLIGHT + 50;
   for (let i = 0; i < count; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 1 });
@@ -154,7 +142,7 @@ await t.test('no more requests are in flight than the limit', async (test) => {
 });
 
 await t.test('many reads that become ready at once stay within the unsent limit', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   harness.room = 0;
   for (let i = 0; i < 100; i++) harness.ask({ cookie: BigInt(i), offset: i, length: 200_000 });
@@ -169,7 +157,7 @@ await t.test('many reads that become ready at once stay within the unsent limit'
 });
 
 await t.test('NBD_CMD_DISC with requests in flight: all are answered first', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
   harness.ask({ cookie: 2n, offset: 2, length: 100 });
@@ -188,7 +176,7 @@ await t.test('NBD_CMD_DISC with requests in flight: all are answered first', asy
 });
 
 await t.test('a client that hangs up with requests in flight is cleaned up', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
   harness.ask({ cookie: 2n, offset: 2, length: 100 });
@@ -204,7 +192,7 @@ await t.test('a client that hangs up with requests in flight is cleaned up', asy
 });
 
 await t.test('accepted requests are answered when the daemon drains', async (test) => {
-  const { fake, waits } = slowExport();
+  const { fake, waits } = slowExport(SIZE);
   const harness = new Harness(fake);
   harness.ask({ cookie: 1n, offset: 1, length: 100 });
   await harness.settle();
@@ -293,7 +281,7 @@ for (const form of FORMS) {
   });
 
   await t.test(`${form}: a long read ensures its whole range when it arrives`, async (test) => {
-    const { fake, waits } = slowExport();
+    const { fake, waits } = slowExport(SIZE);
     const asked: number[] = [];
     const wait = fake.onEnsure;
     fake.onEnsure = (offset, length) => {
