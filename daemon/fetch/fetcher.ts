@@ -41,6 +41,7 @@ interface Held {
 
 export class Fetcher {
   readonly #entry: URL;
+  readonly #isPatient: boolean;
   readonly #log: Logger;
   readonly #lines: CountedLog;
   #settings: RegistrySettings;
@@ -56,8 +57,12 @@ export class Fetcher {
   readonly #held = new Map<number, Held>();
   #client: { readonly client: FetchClient; readonly connection: number } | null = null;
 
-  /** @param entry of the thread; tests have others */
-  constructor(settings: RegistrySettings, log: Logger, entry = ENTRY) {
+  /**
+   * @param entry of the thread; tests have others
+   * @param isPatient whether a host that has never taken a connection is tried until the deadline
+   */
+  constructor(settings: RegistrySettings, log: Logger, entry = ENTRY, isPatient = true) {
+    this.#isPatient = isPatient;
     this.#settings = settings;
     this.#log = log;
     this.#lines = new CountedLog(log);
@@ -164,7 +169,12 @@ export class Fetcher {
       this.#lines.log('died', 'error', `the fetcher died: ${error.stack ?? messageOf(error)}`);
     });
     worker.on('exit', () => this.#onExit(worker));
-    post(worker, { type: 'start', settings: this.#settings, blobs: this.#heldBlobs() });
+    post(worker, {
+      type: 'start',
+      settings: this.#settings,
+      blobs: this.#heldBlobs(),
+      isPatient: this.#isPatient,
+    });
     for (const id of this.#connections.keys()) this.#postPort(id, worker);
   }
 

@@ -144,6 +144,8 @@ export type ToFetcher =
   /** First of all, once. */
   | {
       readonly type: 'start';
+      /** As of the client. */
+      readonly isPatient: boolean;
       readonly settings: RegistrySettings;
       readonly blobs: readonly HeldBlob[];
     }

@@ -37,11 +37,13 @@ port.on('message', (message: ToFetcher) => {
 async function start({
   settings,
   blobs,
+  isPatient,
 }: Extract<ToFetcher, { type: 'start' }>): Promise<FetchThread> {
   const counters = new Counters();
   const client = new RegistryClient(settings, {
     log: (line) => log.log('warn', line),
     counters,
+    isPatient,
   });
   const store = await CacheStore.open(settings, log);
   return new FetchThread(

@@ -23,6 +23,8 @@ export interface ReaderParts {
   readonly now: () => number;
   readonly random: () => number;
   readonly log: (line: string) => void;
+  /** Whether a host that has never taken a connection is tried until the deadline. */
+  readonly isPatient: boolean;
 }
 
 /** Blobs that are missing somewhere, and repositories without ranges, that are remembered. */
@@ -69,7 +71,7 @@ export class BlobReader {
    * @throws OverlaybdError REMOTE, AUTH, NOT_FOUND; the reason of the signal
    */
   async read(request: RangeRequest, take: TakeBytes, signal: AbortSignal): Promise<string | null> {
-    const { endpoints, limits, now, random, hosts, requests, counters } = this.#parts;
+    const { endpoints, limits, now, random, hosts, requests, counters, isPatient } = this.#parts;
     const { ref, first, last, deadlineMs, class: why, sized } = request;
     const { host, repository, digest, size } = ref;
     const startedAt = now();
@@ -97,7 +99,11 @@ export class BlobReader {
       return endpoint;
     };
     const isFinal = (failure: Failure, endpoint: Endpoint): boolean => {
-      if (failure.kind === 'retry') return false;
+      if (failure.kind === 'retry') {
+        const next = requests.firstHost(endpoint, digest);
+        const isUnconnected = failure.facts.isUnconnected === true;
+        return isUnconnected && !isPatient && hosts.isUnheard(next.host, next.kind);
+      }
       // One node of several may be broken, or lack a blob that was pushed just now; another node may answer next.
       const mayPass = failure.kind === 'gone' || failure.kind === 'bad';
       if (mayPass && !doubted.has(endpoint) && !this.#isRefused(endpoint, digest)) {

@@ -42,6 +42,8 @@ export interface ClientSeams {
   /** For proxies and the places of credentials. */
   readonly env: NodeJS.ProcessEnv;
   readonly limits: Partial<HttpLimits>;
+  /** Whether a host that has never taken a connection is tried until the deadline: not while a person waits. */
+  readonly isPatient: boolean;
   /** Where configuration files of this system are. */
   readonly files: EndpointFiles;
 }
@@ -67,6 +69,7 @@ export class RegistryClient implements ManifestSource {
       log = () => undefined,
       counters = new Counters(),
       env = process.env,
+      isPatient = true,
     } = seams;
     const limits = { ...DEFAULT_LIMITS, ...seams.limits };
     this.#settings = settings;
@@ -112,8 +115,17 @@ export class RegistryClient implements ManifestSource {
       now,
       random,
       log,
+      isPatient,
     });
-    this.#manifests = new ManifestReader({ asker, endpoints, hosts, limits, now, random });
+    this.#manifests = new ManifestReader({
+      asker,
+      endpoints,
+      hosts,
+      limits,
+      now,
+      random,
+      isPatient,
+    });
     this.#referrers = new ReferrersReader({ asker, manifests: this.#manifests, limits, now });
   }
 
@@ -129,7 +141,7 @@ export class RegistryClient implements ManifestSource {
     take: TakeBytes,
     signal: AbortSignal,
   ): Promise<string | null> {
-    this.#checkOnline(request.ref.host);
+    this.#checkOnline(request.ref);
     return this.#blobs.read(request, take, signal);
   }
 
@@ -197,7 +209,7 @@ export class RegistryClient implements ManifestSource {
     accept: readonly string[],
     { known = null, deadlineMs = this.#deadlineMs(), signal }: ManifestOptions = {},
   ): Promise<FetchedManifest | NotModified> {
-    this.#checkOnline(host);
+    this.#checkOnline({ host, repository, digest: reference });
     const request = { host, repository, reference, accept, known, deadlineMs };
     return this.#manifests.read(request, signal ?? null);
   }
@@ -246,9 +258,13 @@ export class RegistryClient implements ManifestSource {
     return this.#now() + this.#settings.fetchDeadline * 1000;
   }
 
-  #checkOnline(host: string): void {
+  /** @param about a blob, or a manifest by its digest or its tag */
+  #checkOnline({ host, repository, digest }: Omit<RegistryRef, 'kind' | 'size'>): void {
     if (!this.#settings.offline) return;
-    const message = `${host} is not asked: --offline forbids the network`;
-    throw new OverlaybdError('REMOTE', message, { facts: { host } });
+    const isDigest = digest.includes(':');
+    const name = `${host}/${repository}${isDigest ? '@' : ':'}${digest}`;
+    const why = `not in the cache, and the network is not used (--offline): fetch its image with "overlaybd-nbd warm" first`;
+    const facts = { host, ...(isDigest ? { digest } : { image: name }) };
+    throw new OverlaybdError('REMOTE', `${name}: ${why}`, { facts });
   }
 }

@@ -19,6 +19,8 @@ interface Host {
   readonly kind: HostKind;
   readonly breaker: Breaker;
   lastError: string | null;
+  /** Whether it has sent anything. */
+  hasAnswered: boolean;
 }
 
 /** Hosts that are remembered. */
@@ -50,6 +52,7 @@ export class Hosts {
     try {
       const result = await work();
       pass.succeeded();
+      known.hasAnswered = true;
       return result;
     } catch (error) {
       // A failure counts once, at the host where it happened: that of a token service is not the registry's.
@@ -61,9 +64,16 @@ export class Hosts {
       else pass.succeeded();
       if (!isOwn) throw error;
       this.#counted.add(error);
+      if (error.facts.isUnconnected !== true) known.hasAnswered = true;
       known.lastError = error.message;
       throw error;
     }
+  }
+
+  /** Whether it has failed again and again, and has never taken a connection. */
+  isUnheard(host: string, kind: HostKind): boolean {
+    const { breaker, hasAnswered } = this.#of(host, kind);
+    return !hasAnswered && breaker.state !== 'closed';
   }
 
   list(): HostStatus[] {
@@ -76,7 +86,13 @@ export class Hosts {
     const key = `${kind} ${host}`;
     let known = this.#hosts.get(key);
     if (!known) {
-      known = { host, kind, breaker: new Breaker(this.#limits, this.#now), lastError: null };
+      known = {
+        host,
+        kind,
+        breaker: new Breaker(this.#limits, this.#now),
+        lastError: null,
+        hasAnswered: false,
+      };
       this.#hosts.set(key, known);
     }
     return known;

@@ -23,6 +23,8 @@ export interface ManifestParts {
   readonly limits: HttpLimits;
   readonly now: () => number;
   readonly random: () => number;
+  /** Whether a host that has never taken a connection is tried until the deadline. */
+  readonly isPatient: boolean;
 }
 
 export interface ManifestRequest {
@@ -74,7 +76,7 @@ export class ManifestReader {
     attempt: (endpoint: Endpoint, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal | null,
   ): Promise<T> {
-    const { endpoints, hosts, limits, now, random } = this.#parts;
+    const { endpoints, hosts, limits, now, random, isPatient } = this.#parts;
     const startedAt = now();
     const deadline = new Deadline(deadlineMs - startedAt, signal);
     const effort = new Effort();
@@ -93,7 +95,8 @@ export class ManifestReader {
           // Of a tag that is known, the caller has a manifest already: an image must not open later for a dead host.
           if (failure.kind === 'retry') {
             const { isUnknownName = false, isUnconnected = false } = failure.facts;
-            return isUnknownName || (isUnconnected && known !== null);
+            const isLost = !isPatient && hosts.isUnheard(endpoint.host, 'manifest');
+            return isUnknownName || (isUnconnected && (known !== null || isLost));
           }
           const isFirst = failure.kind === 'bad' && failure.facts.isTooLong !== true;
           if (!isFirst || doubted.has(endpoint)) return true;

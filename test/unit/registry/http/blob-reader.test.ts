@@ -26,6 +26,34 @@ await test('a dead registry: reads wait until it is back, also those that came l
   t.match(client.hosts(), [{ breaker: 'closed' }]);
 });
 
+await test('for a person, a registry that has never answered is given up soon, another one is waited for', async (t) => {
+  const { front } = await startFront(t);
+  const seams = { isPatient: false } as const;
+  const unheard = clientOf(t, front, {}, seams);
+  const heard = clientOf(t, front, {}, seams);
+  t.ok((await heard.range(0, 99)).equals(RIGHT.subarray(0, 100)));
+  await front.die();
+  await t.rejects(unheard.range(0, LAST, { deadlineMs: 3_600_000 }), {
+    code: 'REMOTE',
+    facts: { host: front.host, attempts: 5 },
+  });
+  const waiting = heard.range(0, LAST);
+  const isOpen = (): boolean => heard.client.hosts().some(({ breaker }) => breaker !== 'closed');
+  while (!isOpen()) await new Promise((resolve) => setTimeout(resolve, 5));
+  await front.revive();
+  t.ok((await waiting).equals(RIGHT));
+});
+
+await test('offline: the message names the blob, and what brings it here', async (t) => {
+  const { front } = await startFront(t);
+  const { range } = clientOf(t, front, { offline: true });
+  await t.rejects(range(0, LAST), {
+    code: 'REMOTE',
+    message: `${front.host}/test/app@${DIGEST}: not in the cache, and the network is not used (--offline): fetch its image with "overlaybd-nbd warm" first`,
+    facts: { host: front.host, digest: DIGEST },
+  });
+});
+
 await test('a dead registry and a deadline: an error that says all', async (t) => {
   const { front } = await startFront(t);
   const { range } = clientOf(t, front);

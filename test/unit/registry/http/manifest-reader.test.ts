@@ -60,6 +60,18 @@ await test('of a tag that is known, a host that refuses connections is asked onc
   });
 });
 
+await test('for a person, a host that has never taken a connection is given up soon', async (t) => {
+  const { front } = await startFront(t);
+  const limits = { probeFirstMs: 60_000, probeMostMs: 60_000 };
+  const { client } = clientOf(t, front, { fetchDeadline: 3600 }, { limits, isPatient: false });
+  await front.die();
+  await t.rejects(client.manifest(front.host, REPOSITORY, 'app', ACCEPT), {
+    code: 'REMOTE',
+    message: `app: ${front.host} refuses connections: check that it runs, and its port (5 attempts`,
+    facts: { host: front.host, attempts: 5 },
+  });
+});
+
 await test('of a tag that is known, a host that has failed too often is not waited for', async (t) => {
   const { front } = await startFront(t);
   const limits = { breakerFailures: 1, probeFirstMs: 60_000, probeMostMs: 60_000 };
