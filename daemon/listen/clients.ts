@@ -12,7 +12,12 @@ import type { ConnectionInfo } from '../reactor/reactor-thread.js';
 import { userId } from './accounts.js';
 import { admissionOf, refusalOf, type Admission } from './admission.js';
 import { Listener } from './listener.js';
-import { openListening, takeListening, type ListeningSocket } from './listening-socket.js';
+import {
+  checkListening,
+  openListening,
+  takeListening,
+  type ListeningSocket,
+} from './listening-socket.js';
 import { PeerCounts } from './peer-counts.js';
 import type { ActivatedSocket } from './socket-activation.js';
 
@@ -61,6 +66,18 @@ export class Clients {
   constructor(reactors: ReactorPool, log: ClientLog) {
     this.#reactors = reactors;
     this.#log = log;
+  }
+
+  /**
+   * Checks what can be checked before images are opened, which may take minutes.
+   * @throws OverlaybdError NOT_FOUND for a user or group that does not exist, BAD_CONFIG, SOCKET
+   */
+  check({ activated, listen, listening = new Map() }: ListenOptions): void {
+    for (const { spec } of activated) admissionOf(spec, userId);
+    for (const spec of listen) {
+      admissionOf(spec, userId);
+      if (!listening.has(listenKey(spec))) checkListening(spec);
+    }
   }
 
   /**

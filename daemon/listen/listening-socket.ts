@@ -1,6 +1,6 @@
 // Listening sockets: creates them for an address, takes over inherited ones, removes them. Accepts nothing.
 
-import { lstatSync, openSync, rmSync, unlinkSync } from 'node:fs';
+import { lstatSync, openSync, rmSync, statSync, unlinkSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { addressText, nbdUri, parseListenAddress } from '../config/listen-address.js';
@@ -26,6 +26,8 @@ import { groupId, userId } from './accounts.js';
 /** The connection limit: a full Unix socket refuses a nonblocking client at once. */
 const BACKLOG = 1024;
 
+/** Bytes of sun_path without the zero at its end. */
+const MAX_SOCKET_PATH = 107;
 /** How long to wait for the lock of a folder whose dead socket is to be replaced. */
 const LOCK_TIMEOUT_MS = 5000;
 const LOCK_RETRY_MS = 20;
@@ -52,6 +54,43 @@ export type Resolve = (host: string) => Promise<readonly string[]>;
 export type ListensAt = (uri: string) => string | undefined;
 
 /**
+ * What is wrong with an address wherever other sockets are.
+ * @throws OverlaybdError as {@link openListening} does
+ */
+export function checkListening({ address, owner, group }: ListenerSpec): void {
+  if (address.kind === 'fd') throw notPassed(address.name);
+  if (address.kind !== 'unix') return;
+  if (owner !== undefined) userId(owner);
+  if (group !== undefined) groupId(group);
+  const { path } = address;
+  const name = `unix://${path}`;
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw listenError(name, ENAMETOOLONG);
+  if (looked(() => statSync(dirname(path), { throwIfNoEntry: false })) === undefined) {
+    throw listenError(name, ENOENT);
+  }
+  const there = looked(() => lstatSync(path, { throwIfNoEntry: false }));
+  if (there?.isDirectory()) throw listenError(name, EISDIR);
+  if (there && !there.isSocket()) throw noSocket(path);
+}
+
+/** @returns null if that cannot be said now: what listens says why */
+function looked(look: () => Stats | undefined): Stats | undefined | null {
+  try {
+    return look();
+  } catch {
+    return null;
+  }
+}
+
+function notPassed(name: string): OverlaybdError {
+  return new OverlaybdError('BAD_CONFIG', `fd://${name}: no socket of that name was passed`);
+}
+
+function noSocket(path: string): OverlaybdError {
+  return new OverlaybdError('SOCKET', `unix://${path}: cannot listen: the path is not a socket`);
+}
+
+/**
  * Listens on an address, or on each address of a name. Replaces a Unix socket that a dead daemon has left.
  * @throws OverlaybdError IO if it cannot listen; no socket is left open
  */
@@ -69,10 +108,7 @@ export async function openListening(
     case 'vsock':
       return [listenVsock(address, listensAt)];
     case 'fd':
-      throw new OverlaybdError(
-        'BAD_CONFIG',
-        `fd://${address.name}: no socket of that name was passed`,
-      );
+      throw notPassed(address.name);
   }
 }
 
@@ -217,7 +253,7 @@ async function lockFolder(path: string): Promise<number | null> {
 function unixSocket(path: string, fd: number, ours?: string): ListeningSocket {
   if (fd >= 0) return { fd, uri: nbdUri({ kind: 'unix', path }), file: identify(path) };
   if (fd === -EADDRINUSE && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
-    throw new OverlaybdError('SOCKET', `unix://${path}: cannot listen: the path is not a socket`);
+    throw noSocket(path);
   }
   throw listenError(`unix://${path}`, -fd, ours);
 }

@@ -124,6 +124,7 @@ export class Daemon {
    */
   async open({ exports, mustOpen, traces, ...options }: DaemonOptions): Promise<void> {
     try {
+      this.clients.check(options);
       await this.images.setExports(exports, mustOpen);
       if (this.#isStopping) throw new OverlaybdError('BUSY', 'the daemon is stopping');
       await this.clients.listen(options);

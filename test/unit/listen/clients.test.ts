@@ -1,5 +1,5 @@
 // Clients over real sockets, with fake reactors that only keep the connections.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -188,4 +188,37 @@ await test('a listener that is opened after the end is closed at once', async (t
   await listening;
   t.notOk(existsSync(path));
   t.same(clients.titles, []);
+});
+
+await test('what is wrong with a listener is found before it listens', (t) => {
+  const { clients } = world(t);
+  const folder = mkdtempSync(join(tmpdir(), 'check-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'file'), '');
+  mkdirSync(join(folder, 'dir'));
+  const check = (config: ListenerConfig): void =>
+    clients.check({ listen: [listenerSpec(config)], activated: [] });
+  const wrong: [ListenerConfig, string, RegExp][] = [
+    [
+      { address: `unix://${folder}/s`, users: ['12'] },
+      'NOT_FOUND',
+      /user "12": there is no such name/,
+    ],
+    [
+      { address: `unix://${folder}/s`, group: '12' },
+      'NOT_FOUND',
+      /group "12": there is no such name/,
+    ],
+    ['fd://web', 'BAD_CONFIG', /^fd:\/\/web: no socket of that name was passed$/],
+    [`unix:///${'x'.repeat(107)}`, 'SOCKET', /too long for a socket/],
+    [`unix:///proc/none/s`, 'SOCKET', /its folder does not exist$/],
+    [`unix://${folder}/dir`, 'SOCKET', /the path is a folder$/],
+    [`unix://${folder}/file`, 'SOCKET', /the path is not a socket$/],
+  ];
+  for (const [config, code, message] of wrong) {
+    t.throws(() => check(config), { code, message }, JSON.stringify(config));
+  }
+  t.doesNotThrow(() => check(`unix:///tmp/${process.pid}.sock`));
+  t.doesNotThrow(() => check('tcp://127.0.0.1:0'));
+  t.end();
 });
