@@ -201,7 +201,13 @@ export function storyLines(error: unknown): string[] {
 
 /** The text of any thrown value, at most {@link MAX_MESSAGE_LENGTH} characters. */
 export function messageOf(error: unknown): string {
-  return boundedMessage(error instanceof Error ? error.message : String(error));
+  return boundedMessage(error instanceof Error ? systemText(error) : String(error));
+}
+
+/** Of "ENOTDIR: not a directory, lstat '/a/b'", an error of Node: "ENOTDIR (not a directory)". Callers name the path. */
+function systemText({ message }: Error): string {
+  const [, code, words] = /^(E[A-Z0-9]+): ([^,]+), [a-z]+(?: '[^]*')?$/.exec(message) ?? [];
+  return code === undefined ? message : `${code} (${words})`;
 }
 
 /**

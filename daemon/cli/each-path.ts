@@ -1,6 +1,8 @@
 // Several paths of one command: if one fails, the command prints an error and goes on with the others, as cat(1) does.
 
+import { statSync } from 'node:fs';
 import { OverlaybdError } from '../errors.js';
+import { NO_SUCH_FILE } from '../files/find.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { complain } from './output.js';
 
@@ -18,8 +20,27 @@ export class EachPath {
     } catch (error) {
       if (!(error instanceof OverlaybdError)) throw error;
       this.#hasFailed = true;
-      await complain(`overlaybd-nbd: ${error.message}`);
+      await complain(`overlaybd-nbd: ${withLayerHint(error).message}`);
       return null;
     }
+  }
+}
+
+/** A path that is not in the image, and is a file here, may be meant as one more layer. */
+export function withLayerHint(error: OverlaybdError): OverlaybdError {
+  const { path } = error.facts;
+  if (path === undefined || !error.message.endsWith(NO_SUCH_FILE) || !isFileHere(path)) {
+    return error;
+  }
+  const message = `${error.message}; there is one here: if it is a layer, put -- after the last layer`;
+  return new OverlaybdError(error.code, message, { cause: error });
+}
+
+/** @param path of bytes */
+function isFileHere(path: string): boolean {
+  try {
+    return statSync(Buffer.from(path, 'latin1')).isFile();
+  } catch {
+    return false;
   }
 }

@@ -6,7 +6,8 @@ import type { FoundFile } from '../files/find.js';
 import type { ImageFile } from '../files/image-file.js';
 import { escapedName, plainName, type ShowName } from '../files/texts.js';
 import { printableJsonLine } from '../lib/printable.js';
-import type { EachPath } from './each-path.js';
+import { OverlaybdError } from '../errors.js';
+import { withLayerHint, type EachPath } from './each-path.js';
 import { besideOf, besideWords } from './options/beside.js';
 import { partitionNumber } from './options/exports.js';
 import type { InsideArguments } from './options/inside.js';
@@ -57,7 +58,11 @@ export async function inside<T>(
         return withMountedFiles(name, [...options, ...absoluteWords(image)], lookAt);
       },
     }),
-  ).finally(() => bar.clear());
+  )
+    .catch((error: unknown) => {
+      throw error instanceof OverlaybdError ? withLayerHint(error) : error;
+    })
+    .finally(() => bar.clear());
 }
 
 /** How names are printed: a hostile name must not control the terminal. */

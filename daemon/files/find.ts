@@ -5,6 +5,8 @@ import { OverlaybdError } from '../errors.js';
 import { shownPath } from '../tree/names.js';
 import type { ImageFile } from './image-file.js';
 
+/** The end of the message about a path that is not in the image. */
+export const NO_SUCH_FILE = 'the image has no such file';
 /** Symlinks on the way. Linux's own limit. */
 const MAX_LINKS = 40;
 
@@ -41,7 +43,7 @@ export async function findFile(root: ImageFile, path: string, follow: boolean): 
       continue;
     }
     const file = await at.child(name);
-    if (!file) throw notFound(path, 'the image has no such file');
+    if (!file) throw notFound(path, NO_SUCH_FILE);
     const { type, target } = await file.stat();
     const isEnd = open.every((each) => each === '' || each === '.');
     if (type !== 'symlink' || (isEnd && !follow && !mustBeFolder)) {
@@ -68,7 +70,7 @@ function last(way: readonly Step[]): ImageFile {
 }
 
 function notFound(path: string, why: string): OverlaybdError {
-  return new OverlaybdError('NOT_FOUND', `${shownPath(path)}: ${why}`);
+  return new OverlaybdError('NOT_FOUND', `${shownPath(path)}: ${why}`, { facts: { path } });
 }
 
 function loop(path: string): OverlaybdError {

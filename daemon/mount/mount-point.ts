@@ -1,6 +1,6 @@
 // The mount point: checks that a folder can be one, and finds what is mounted at one.
 
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf, OverlaybdError } from '../errors.js';
 import { mountAt, parseMountinfo, type MountEntry } from './mountinfo.js';
@@ -48,5 +48,10 @@ export async function mountedAt(dir: string, mounts: readonly MountEntry[]): Pro
     const entry = mountAt(mounts, await Promise.resolve(name()).catch(() => path));
     if (entry) return entry;
   }
-  throw new OverlaybdError('NOT_FOUND', `${dir}: nothing is mounted there`);
+  const isThere = await lstat(path).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== 'ENOENT',
+  );
+  const why = isThere ? 'nothing is mounted there' : 'no such folder';
+  throw new OverlaybdError('NOT_FOUND', `${dir}: ${why}`);
 }

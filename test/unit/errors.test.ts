@@ -1,4 +1,5 @@
 // Errors: the maximum length of messages, of the project's own errors and of any other thrown value.
+import { lstatSync, mkdirSync } from 'node:fs';
 import { test } from 'tap';
 import {
   MAX_MESSAGE_LENGTH,
@@ -53,6 +54,20 @@ await test('every way to make a message is bounded', (t) => {
     t.ok(messageOf(thrown).length <= MAX_MESSAGE_LENGTH);
   }
   t.equal(messageOf(new Error('short')), 'short');
+  t.end();
+});
+
+await test('an error of a system call is told as all others are', (t) => {
+  for (const call of [() => lstatSync('/dev/null/x'), () => mkdirSync('/dev/null/x')]) {
+    let thrown: unknown;
+    try {
+      call();
+    } catch (error) {
+      thrown = error;
+    }
+    t.equal(messageOf(thrown), 'ENOTDIR (not a directory)');
+  }
+  t.equal(messageOf(new Error('EOF: no more, but why')), 'EOF: no more, but why');
   t.end();
 });
 

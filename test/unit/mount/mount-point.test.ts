@@ -43,6 +43,10 @@ await test('a mount is found through symbolic links, the topmost first', async (
     code: 'NOT_FOUND',
     message: `${folder}: nothing is mounted there`,
   });
+  await t.rejects(mountedAt(join(folder, 'none'), mounts), {
+    code: 'NOT_FOUND',
+    message: `${folder}/none: no such folder`,
+  });
 });
 
 await test('a mount is found by its path alone if the path cannot be resolved', async (t) => {
