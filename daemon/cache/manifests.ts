@@ -1,4 +1,4 @@
-// Manifests by digest, and the digests that tags named, on disk, so that images open without a network. If the disk
+// Manifests by digest, the digests that tags named, and sizes of blobs that no manifest has, on disk, so that images open without a network. If the disk
 // takes nothing, they are kept in memory.
 
 import { messageOf } from '../errors.js';
@@ -19,6 +19,13 @@ interface KnownTag {
   readonly digest: string;
   /** Milliseconds since 1970. */
   readonly checkedAt: number;
+}
+
+interface KnownSize {
+  /** Bytes. */
+  readonly size: number;
+  /** A digest of it: nothing else shows that the file is damaged. */
+  readonly check: string;
 }
 
 export class ManifestCache {
@@ -63,6 +70,22 @@ export class ManifestCache {
     await this.#write(key, path, Buffer.from(`${JSON.stringify(known)}\n`));
   }
 
+  /** @returns what {@link setSize} was told; null if that is not known */
+  async size(host: string, repository: string, digest: string): Promise<number | null> {
+    const path = this.#folder?.ref(host, repository, digest) ?? null;
+    const name = JSON.stringify([host, repository, digest]);
+    const bytes = await this.#read(path ?? name, path, MAX_TAG_FILE);
+    return bytes ? parseSize(bytes, name) : null;
+  }
+
+  /** Bytes of a blob, as its registry says. No tag has the name of a digest. */
+  async setSize(host: string, repository: string, digest: string, size: number): Promise<void> {
+    const path = this.#folder?.ref(host, repository, digest) ?? null;
+    const name = JSON.stringify([host, repository, digest]);
+    const known: KnownSize = { size, check: checkOf(name, size) };
+    await this.#write(path ?? name, path, Buffer.from(`${JSON.stringify(known)}\n`));
+  }
+
   async #read(key: string, path: string | null, most: number): Promise<Uint8Array | null> {
     const kept = this.#memory.get(key);
     if (kept || path === null) return kept ?? null;
@@ -98,6 +121,20 @@ export class ManifestCache {
   #forget(key: string): void {
     this.#memoryBytes -= this.#memory.get(key)?.length ?? 0;
     this.#memory.delete(key);
+  }
+}
+
+function checkOf(name: string, size: number): string {
+  return sha256Of(Buffer.from(`${name} ${size}`));
+}
+
+/** @returns null for anything that is not what `setSize` writes */
+function parseSize(bytes: Uint8Array, name: string): number | null {
+  try {
+    const { size, check } = JSON.parse(Buffer.from(bytes).toString()) as KnownSize;
+    return Number.isSafeInteger(size) && check === checkOf(name, size) ? size : null;
+  } catch {
+    return null;
   }
 }
 

@@ -12,6 +12,7 @@ import type { RegistryClient } from '../registry/http/client.js';
 import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { Clock } from './clock.js';
+import { sizeOfBlob } from './blob-size.js';
 import { CachedHeads } from './cached-heads.js';
 import { Filler } from './fill.js';
 import type {
@@ -151,14 +152,8 @@ export class FetchThread {
         if (options.pull !== 'never') client.prepare(reference.host, reference.repository);
         return resolveImage(reference, options, this.#source, store.manifests);
       }
-      case 'size': {
-        // So that what is here is served without the registry.
-        const kept = (await store.list()).find(
-          // A record of the blob has the same digest, and a size of its own.
-          ({ digest, what }) => what === 'blob' && digest === question.of.digest,
-        );
-        return kept?.size ?? client.sizeOf(question.of);
-      }
+      case 'size':
+        return sizeOfBlob(question.of, client, store);
       case 'status':
         return this.#status();
       case 'cache': {

@@ -75,6 +75,28 @@ await test('plain targets in a registry, which says their sizes once', async (t)
   t.equal(front.log.filter({ kind: 'blob' }).length, before);
 });
 
+await test('plain targets of which a manifest and a mirror say something else', async (t) => {
+  const folder = shortFolder(t);
+  const layout = new LayoutWriter(join(folder, 'layout'));
+  const { device, targets } = await writeTurboLayout(layout, 'turbo', null, { isPlain: true });
+  // It has made a part of the target in the cache.
+  const wrong = targets.map((target) => ({ ...target, size: Number(target['size']) + 512 }));
+  layout.manifest(imageManifest(wrong), 'wrong');
+  const place = new ImageLayout(layout.folder);
+  const front = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
+  const mirror = await FaultFront.start(t, { repositories: { [REPOSITORY]: place } });
+  const options = remoteOptions([front, mirror], join(folder, 'cache'));
+  const refused = await runDaemon(['inspect', front.name(REPOSITORY, 'wrong'), ...options]);
+  t.not(refused.code, 0);
+  t.match(refused.stderr, /has \d+ bytes of this blob, not \d+ as its descriptor says/);
+  mirror.rule({ match: { kind: 'data' }, action: { do: 'shifted-range', total: 512 } });
+  const name = front.name(REPOSITORY, 'turbo');
+  const mirrored = ['--mirror', `${front.host}=https://${mirror.host}`];
+  const daemon = await DaemonProcess.start(t, [name, ...options, ...mirrored]);
+  await same(t, daemon, device);
+  await daemon.stop(t);
+});
+
 for (const isPlain of [false, true]) {
   const what = isPlain ? 'plain' : 'in gzip';
   await test(`a configuration whose targets are in a registry, ${what}`, async (t) => {

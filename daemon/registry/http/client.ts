@@ -164,7 +164,7 @@ export class RegistryClient implements ManifestSource {
     return bytes;
   }
 
-  /** The size of a blob that no descriptor has. @throws as {@link fetchRange} */
+  /** The size of a blob that no descriptor has, as the registry itself says it: nothing shows that a mirror is wrong. @throws as {@link fetchRange} */
   async sizeOf({ host, repository, digest }: Omit<RegistryRef, 'kind' | 'size'>): Promise<number> {
     let size = 0;
     const request = {
@@ -173,7 +173,7 @@ export class RegistryClient implements ManifestSource {
       last: 0,
       class: 'demand',
       deadlineMs: this.#deadlineMs(),
-      fromOrigin: false,
+      fromOrigin: true,
       sized: (bytes: number) => (size = bytes),
     } as const;
     await this.fetchRange(request, () => undefined, new AbortController().signal);

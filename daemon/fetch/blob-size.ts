@@ -1,0 +1,33 @@
+// The size of a blob that no descriptor of its image has: the target of a turboOCI layer that is not compressed.
+
+import type { RegistryRef } from '../blob/blob-ref.js';
+import type { CacheStore } from '../cache/store.js';
+import type { RegistryClient } from '../registry/http/client.js';
+
+type UnsizedBlob = Omit<RegistryRef, 'kind' | 'size'>;
+
+/**
+ * What the cache has of the blob says nothing of its size, unless all of it was compared with the digest: another manifest may have
+ * been wrong. What the registry itself said is remembered as long as the cache has some of the blob, so that this is served
+ * without the registry.
+ * @throws OverlaybdError as RegistryClient.sizeOf does
+ */
+export async function sizeOfBlob(
+  of: UnsizedBlob,
+  client: Pick<RegistryClient, 'sizeOf'>,
+  store: Pick<CacheStore, 'list' | 'manifests'>,
+): Promise<number> {
+  const found = (await store.list()).filter(
+    // A record of the blob has the same digest, and a size of its own.
+    ({ digest, what }) => what === 'blob' && digest === of.digest,
+  );
+  const { host, repository, digest } = of;
+  const said = await store.manifests.size(host, repository, digest);
+  if (said !== null && found.some(({ size }) => size === said)) return said;
+  const compared = found.find(({ isComplete }) => isComplete);
+  // If they differ, the file may have been cut since.
+  if (said === null && typeof compared?.size === 'number') return compared.size;
+  const size = await client.sizeOf(of);
+  await store.manifests.setSize(host, repository, digest, size);
+  return size;
+}
