@@ -3,7 +3,9 @@
 
 import { OverlaybdError } from '../errors.js';
 import { hexOf } from '../lib/bytes.js';
-import { grown, narrowed, sharedCopy, type NarrowColumn } from '../lib/columns.js';
+import { narrowed, sharedCopy, type NarrowColumn } from '../lib/columns.js';
+import { CountedColumns, type TableEffort } from '../lib/counted-columns.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import { DigestIndex } from './digest-index.js';
 import { MAX_CONTENT_BYTES } from './limits.js';
 import { VERITY_BLOCK, VERITY_DIGEST } from './fs-verity.js';
@@ -13,6 +15,10 @@ const UNIT = 512;
 /** What an object with a name of its own takes of the heap without its key, and the name: places in tables, and what V8 has. */
 const OBJECT_BYTES = 60;
 const NAME_BYTES = 60;
+
+/** Memory of the table at most, for each entry and each directory; names of their own are few, or on the heap already. */
+const ENTRY_BYTES = 4 * 8 + 4 + 8 + VERITY_DIGEST + 2;
+const FOLDER_BYTES = 4 + 8 + 1;
 
 /** Plain values and shared memory. Entries are in the order of their positions. {@link ObjectPlaces} reads it. */
 export interface ObjectTable {
@@ -85,6 +91,7 @@ export interface StoredObject {
 export class ObjectTableBuilder {
   readonly #blob: string;
   readonly #spend: (bytes: number) => void;
+  readonly #columns: CountedColumns;
   /** Objects whose names follow from their digests: nearly all of them. */
   readonly #usual = new DigestIndex();
   /** Position of each other object in the source, by its digest and name. */
@@ -111,10 +118,12 @@ export class ObjectTableBuilder {
   /**
    * @param blob for messages
    * @param spend called before something is kept on the heap; throws if that is too much
+   * @param effort counts the memory of the columns, and then that of the table
    */
-  constructor(blob: string, spend: (bytes: number) => void) {
+  constructor(blob: string, spend: (bytes: number) => void, effort: TableEffort = UNBOUNDED) {
     this.#blob = blob;
     this.#spend = spend;
+    this.#columns = new CountedColumns(blob, effort);
   }
 
   /** Objects without a digest, so far. */
@@ -130,9 +139,9 @@ export class ObjectTableBuilder {
   /** Adds the next directory; the first is the root. */
   addFolder({ folder, nameAt, nameLength }: NamePlace): void {
     const i = this.#folders++;
-    this.#folderParents = grown(this.#folderParents, i);
-    this.#folderNameAts = grown(this.#folderNameAts, i);
-    this.#folderNameLengths = grown(this.#folderNameLengths, i);
+    this.#folderParents = this.#columns.grown(this.#folderParents, i);
+    this.#folderNameAts = this.#columns.grown(this.#folderNameAts, i);
+    this.#folderNameLengths = this.#columns.grown(this.#folderNameLengths, i);
     this.#folderParents[i] = folder;
     this.#folderNameAts[i] = nameAt;
     this.#folderNameLengths[i] = nameLength;
@@ -197,11 +206,12 @@ export class ObjectTableBuilder {
     return position;
   }
 
-  /** The builder cannot be used again. */
+  /** The builder cannot be used again. @throws OverlaybdError LIMIT */
   finish(): ObjectTable {
     const count = this.#count;
     const folders = this.#folders;
-    return {
+    this.#columns.take(count * ENTRY_BYTES + folders * FOLDER_BYTES);
+    const table: ObjectTable = {
       count,
       size: this.#align(),
       units: narrowed(this.#units, count),
@@ -220,18 +230,20 @@ export class ObjectTableBuilder {
       },
       checked: new BigInt64Array(shared(8 * count)),
     };
+    this.#columns.finish(tableBytes(table));
+    return table;
   }
 
   #push(length: number, imagePlace: number, { folder, nameAt, nameLength }: NamePlace): void {
     const i = this.#count++;
-    this.#units = grown(this.#units, i);
-    this.#lengths = grown(this.#lengths, i);
-    this.#imagePlaces = grown(this.#imagePlaces, i);
-    this.#digests = grown(this.#digests, (i + 1) * VERITY_DIGEST);
-    this.#hasDigest = grown(this.#hasDigest, i);
-    this.#nameAts = grown(this.#nameAts, i);
-    this.#nameLengths = grown(this.#nameLengths, i);
-    this.#foldersOf = grown(this.#foldersOf, i);
+    this.#units = this.#columns.grown(this.#units, i);
+    this.#lengths = this.#columns.grown(this.#lengths, i);
+    this.#imagePlaces = this.#columns.grown(this.#imagePlaces, i);
+    this.#digests = this.#columns.grown(this.#digests, (i + 1) * VERITY_DIGEST);
+    this.#hasDigest = this.#columns.grown(this.#hasDigest, i);
+    this.#nameAts = this.#columns.grown(this.#nameAts, i);
+    this.#nameLengths = this.#columns.grown(this.#nameLengths, i);
+    this.#foldersOf = this.#columns.grown(this.#foldersOf, i);
     this.#units[i] = this.#size / UNIT;
     this.#lengths[i] = length;
     this.#imagePlaces[i] = imagePlace;
@@ -320,7 +332,7 @@ export class ObjectPlaces {
 }
 
 /** Bytes of memory that a table takes. */
-export function tableBytes({ units, lengths, imagePlaces, ...table }: ObjectTable): number {
+function tableBytes({ units, lengths, imagePlaces, ...table }: ObjectTable): number {
   const { digests, hasDigest, names, files, checked } = table;
   const own = [units, lengths, imagePlaces, digests, hasDigest, checked];
   const columns = [...own, ...Object.values(names), ...Object.values(files)];

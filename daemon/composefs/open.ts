@@ -14,7 +14,7 @@ import { LayerTreeBuilder } from '../tree/builder.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { FileReader } from './file-contents.js';
 import { isHidingDevice, restored } from './escapes.js';
-import { ObjectTableBuilder, tableBytes } from './object-table.js';
+import { ObjectTableBuilder } from './object-table.js';
 import type { ObjectsSpec } from './objects-source.js';
 
 /** The first word of an image. */
@@ -53,8 +53,8 @@ export async function openComposefs(
     const text = `${name}: composefs of version ${version}; only version ${VERSION} is supported`;
     throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
   }
-  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false });
-  const table = new ObjectTableBuilder(name, (bytes) => image.spend(bytes));
+  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false, heap: effort.heap });
+  const table = new ObjectTableBuilder(name, (bytes) => image.spend(bytes), effort);
   const left = await addTree(image, tree, rulesOf(image, table), effort);
   if (table.objects > 0 && store === null) {
     const what = counted(table.objects, 'file');
@@ -68,7 +68,6 @@ export async function openComposefs(
   }
   if (left > 0) notes.push(`${name}: ${counted(left, 'socket')} left out`);
   const finished = table.finish();
-  effort.keep(tableBytes(finished), name);
   return {
     tree: tree.finish(),
     objectCount: table.objects,

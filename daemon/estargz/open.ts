@@ -5,7 +5,7 @@ import { OverlaybdError, formatError } from '../errors.js';
 import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { decodeFrames, type ZstdDecoders } from '../pieces/zstd-frames.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
-import { packedBytes, packTable } from '../pieces/packed-table.js';
+import { packTable } from '../pieces/packed-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { counted } from '../lib/counted.js';
 import { sha256Of } from '../lib/sha256.js';
@@ -100,8 +100,7 @@ async function openToc(
   const { effort } = wishes;
   const needsDigests = wishes.toc !== null;
   const toc = await readToc(json, { blob: name, ...pieces, needsDigests, effort });
-  const table = packTable(toc.table);
-  effort.keep(packedBytes(table), name);
+  const table = packTable(toc.table, name, effort);
   const notes: string[] = [];
   if (!needsDigests) {
     notes.push(

@@ -28,8 +28,6 @@ export interface TocOptions extends PieceRules {
   /** The layer's blob, for messages. */
   readonly blob: string;
   readonly effort: Effort;
-  /** Bytes of the heap for links and the like, at most; tests set it. */
-  readonly mostHeapBytes?: number;
 }
 
 export interface Toc {
@@ -72,11 +70,10 @@ class TocReader {
   #prefetchEnd = 0;
 
   constructor(options: TocOptions) {
-    const { blob, mostHeapBytes } = options;
+    const { blob, effort } = options;
     this.#options = options;
-    const limit = mostHeapBytes === undefined ? {} : { mostHeapBytes };
-    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, ...limit });
-    this.#pieces = new PieceTableBuilder(blob);
+    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, heap: effort.heap });
+    this.#pieces = new PieceTableBuilder(blob, effort);
     this.#links = new HardLinks(blob, this.#tree);
   }
 

@@ -1,6 +1,7 @@
 // Typed arrays that grow, for lists whose length is not known before their end.
 
-type Numbers = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
+/** A column. */
+export type Numbers = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
 /** The array itself if it has place `i`, otherwise a copy with room for twice as many. */
 export function grown<T extends Numbers>(array: T, i: number): T {

@@ -2,6 +2,8 @@
 // the thread gets its turn, a large image can move to another thread, and one that is too large is
 // refused. Only the interface.
 
+import type { HeapBudget } from './heap-budget.js';
+
 export interface Effort {
   /**
    * Announces work that is about to begin.
@@ -15,10 +17,14 @@ export interface Effort {
    */
   turn(): Promise<void> | null;
   /**
-   * Announces memory that stays in use while the image is open. The index is counted elsewhere.
+   * Announces memory, before it is allocated, of tables that stay in use while the image is open, and of what is needed to make
+   * them. The index is counted elsewhere.
+   * @param bytes below 0: they are free again
    * @throws OverlaybdError LIMIT
    */
   keep(bytes: number, blob: string): void;
+  /** What the layers may have on the heap. Absent: each may have as much as all layers of another image. */
+  readonly heap?: HeapBudget | undefined;
   /**
    * Announces that a layer is read as a whole: that takes as long as its disk or registry takes.
    * @param bytes of its blob
@@ -36,6 +42,18 @@ export type Progress = (done: number, total: number, layer?: LayerNumber) => voi
 export interface LayerNumber {
   readonly layer: number;
   readonly of: number;
+}
+
+/** The same effort, with a part of the heap for one layer. */
+export function withHeap(effort: Effort, heap: HeapBudget): Effort {
+  return {
+    spend: (units) => effort.spend(units),
+    turn: () => effort.turn(),
+    keep: (bytes, blob) => effort.keep(bytes, blob),
+    whole: (bytes) => effort.whole?.(bytes),
+    progress: (done, total, layer) => effort.progress?.(done, total, layer),
+    heap,
+  };
 }
 
 /** For a command that opens one image and exits. */

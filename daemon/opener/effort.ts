@@ -3,10 +3,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OverlaybdError } from '../errors.js';
 import type { Effort, LayerNumber } from '../lib/effort.js';
+import { HeapBudget } from '../lib/heap-budget.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 
 /**
- * Jump tables and the like of the layers of one image: enough for 2 TiB in blocks of 4 KiB.
+ * Jump tables, tables of pieces and the like of the layers of one image, and what is needed to make them: enough for 2 TiB in
+ * blocks of 4 KiB.
  */
 const MAX_IMAGE_TABLES = 1 << 30;
 /**
@@ -41,6 +43,7 @@ export interface EffortOptions {
 }
 
 export class ImageEffort implements Effort {
+  readonly heap = new HeapBudget();
   readonly #isShared: boolean;
   readonly #readsWhole: boolean;
   readonly #advanced: EffortOptions['advanced'];
@@ -95,7 +98,7 @@ export class ImageEffort implements Effort {
     if (this.#tables <= MAX_IMAGE_TABLES) return;
     throw new OverlaybdError(
       'LIMIT',
-      `${blob}: with this one, the jump tables of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
+      `${blob}: with this one, the tables of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
     );
   }
 }

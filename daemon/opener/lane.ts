@@ -15,7 +15,10 @@ import { errorOf } from '../lib/fault.js';
 import { rebuiltError } from '../lib/posted-error.js';
 
 const ENTRY = new URL('../opener/worker.js', import.meta.url);
-/** V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. */
+/**
+ * V8's heap of the thread: a configuration of 4 MiB fits; indexes and tables are not part of it. Layers of files may have half of
+ * it (MAX_TREE_HEAP).
+ */
 const OPENER_HEAP_MB = 384;
 /** How long an opening may be without progress. A read of a disk that does not answer fails long before. */
 export const OPEN_TIMEOUT_MS = 120_000;

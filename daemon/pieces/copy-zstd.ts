@@ -8,7 +8,7 @@ import { formatError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { ForwardReader } from './forward-reader.js';
 import { MAX_COPIED_BYTES, MAX_ZSTD_WINDOW } from './limits.js';
-import { PieceTableBuilder, tableBytes, type PieceTable } from './piece-table.js';
+import { PieceTableBuilder, type PieceTable } from './piece-table.js';
 import { frameWindow, isFrameMagic, MAX_HEADER_SIZE, skippedBytes } from './zstd-frames.js';
 
 /** Plain bytes of a piece of the copy: what is hashed for a cold read. */
@@ -79,11 +79,11 @@ class Copier {
     this.#visit = visit;
     this.#copy = copy;
     this.#reader = new ForwardReader(source);
-    this.#pieces = new PieceTableBuilder(source.name);
+    this.#pieces = new PieceTableBuilder(source.name, effort);
   }
 
   async run(): Promise<PieceTable> {
-    const { size, name } = this.#source;
+    const { size } = this.#source;
     for (let at = 0; at < size;) {
       this.#effort.spend(UNITS_A_FRAME);
       if (at - this.#turnedAt >= STORED_A_TURN) await this.#turn(at);
@@ -99,9 +99,7 @@ class Copier {
       at = await this.#frame(at);
     }
     if (this.#filled > 0) await this.#endPiece(size);
-    const table = this.#pieces.finish(this.#position);
-    this.#effort.keep(tableBytes(table), name);
-    return table;
+    return this.#pieces.finish(this.#position);
   }
 
   /** @returns where it ends */

@@ -6,7 +6,7 @@ import { formatError, type OverlaybdError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { ForwardReader } from './forward-reader.js';
 import { MAX_DECODED_BYTES, MAX_STORED_FRAME } from './limits.js';
-import { PieceTableBuilder, tableBytes, type PieceTable } from './piece-table.js';
+import { PieceTableBuilder, type PieceTable } from './piece-table.js';
 import {
   decodeFrames,
   frameContentSize,
@@ -72,11 +72,11 @@ class Indexer {
     this.#effort = effort;
     this.#visit = visit;
     this.#reader = new ForwardReader(source);
-    this.#pieces = new PieceTableBuilder(source.name);
+    this.#pieces = new PieceTableBuilder(source.name, effort);
   }
 
   async run(): Promise<PieceTable> {
-    const { size, name } = this.#source;
+    const { size } = this.#source;
     for (let at = 0; at < size;) {
       const head = await this.#reader.bytesAt(at, Math.min(HEADER_SIZE, size - at));
       const skipped = skippedBytes(head);
@@ -88,9 +88,7 @@ class Indexer {
       }
       at += await this.#frame(at, head);
     }
-    const table = this.#pieces.finish(size);
-    this.#effort.keep(tableBytes(table), name);
-    return table;
+    return this.#pieces.finish(size);
   }
 
   /** @returns its stored bytes */

@@ -1,11 +1,16 @@
 // The members that a builder of a table of pieces has seen, in columns: a blob may have millions.
 
 import { OverlaybdError } from '../errors.js';
-import { grown, sharedCopy } from '../lib/columns.js';
+import type { CountedColumns } from '../lib/counted-columns.js';
+import type { HeapBudget } from '../lib/heap-budget.js';
 import { MAX_HASHED_BYTES, mostStored } from './limits.js';
 
 /** Bytes that each piece counts more when the work for its member is counted. */
 const PIECE_COST = 512;
+/** Heap for a member whose number is found by its begin: V8 copies the table when it grows. */
+const BY_BEGIN_BYTES = 100;
+/** What a member takes while the order of all is found: its begin, its place and its stored bytes. */
+const FINISH_BYTES = 16;
 /** In the column of stored bytes: not known. */
 const UNKNOWN = -1;
 
@@ -38,6 +43,9 @@ export interface MemberOfPiece {
 }
 
 export class MemberColumns {
+  readonly #blob: string;
+  readonly #columns: CountedColumns;
+  readonly #heap: HeapBudget | undefined;
   #count = 0;
   #begins = new Float64Array(64);
   #stored = new Float64Array(64);
@@ -49,6 +57,17 @@ export class MemberColumns {
   #hashed = new Float64Array(64);
   /** Numbers of members by their begins; null while each member begins after those before it. */
   #byBegin: Map<number, number> | null = null;
+
+  /**
+   * @param blob for messages
+   * @param columns announces the memory of columns
+   * @param heap what may be kept on the heap; absent: that does not matter
+   */
+  constructor(blob: string, columns: CountedColumns, heap?: HeapBudget) {
+    this.#blob = blob;
+    this.#columns = columns;
+    this.#heap = heap;
+  }
 
   /**
    * Adds a piece to its member.
@@ -69,7 +88,10 @@ export class MemberColumns {
       this.#stored[i] = stored;
       this.#firstPieces[i] = piece;
       this.#codecs[i] = codec;
-      this.#byBegin?.set(begin, i);
+      if (this.#byBegin) {
+        this.#spendHeap(1);
+        this.#byBegin.set(begin, i);
+      }
     }
     this.#plain[i] = Math.max(this.#plain[i] as number, plain);
     this.#endPieces[i] = piece + 1;
@@ -83,7 +105,9 @@ export class MemberColumns {
   /** @param blobEnd where the last member ends at the latest */
   finish(blobEnd: number): MemberTable {
     const count = this.#count;
+    const columns = this.#columns;
     const begins = this.#begins.subarray(0, count);
+    columns.take(FINISH_BYTES * count);
     const stored = new Uint32Array(count);
     // A member ends where the next one in the blob begins, which need not be the next one of the table.
     const sorted = this.#byBegin ? begins.toSorted() : begins;
@@ -96,12 +120,12 @@ export class MemberColumns {
       stored[i] = known === UNKNOWN ? Math.min(room, mostStored(this.#plain[i] as number)) : known;
     }
     return {
-      begins: sharedCopy(begins, count),
-      stored: sharedCopy(stored, count),
-      plain: sharedCopy(this.#plain, count),
-      firstPieces: sharedCopy(this.#firstPieces, count),
-      endPieces: sharedCopy(this.#endPieces, count),
-      codecs: sharedCopy(this.#codecs, count),
+      begins: columns.sharedCopy(begins, count),
+      stored: columns.sharedCopy(stored, count),
+      plain: columns.sharedCopy(this.#plain, count),
+      firstPieces: columns.sharedCopy(this.#firstPieces, count),
+      endPieces: columns.sharedCopy(this.#endPieces, count),
+      codecs: columns.sharedCopy(this.#codecs, count),
     };
   }
 
@@ -113,19 +137,28 @@ export class MemberColumns {
       const end = this.#begins[last] as number;
       if (begin === end) return last;
       if (begin > end) return -1;
+      this.#spendHeap(last + 1);
       this.#byBegin = new Map();
       for (let i = 0; i <= last; i++) this.#byBegin.set(this.#begins[i] as number, i);
     }
     return this.#byBegin.get(begin) ?? -1;
   }
 
+  /** @throws OverlaybdError LIMIT */
+  #spendHeap(members: number): void {
+    if (!this.#heap || this.#heap.take(members * BY_BEGIN_BYTES)) return;
+    const text = `${this.#blob}: its ${this.#count} members so far are not in their order, and finding them takes, with what other layers have, more than ${this.#heap.most} bytes of memory`;
+    throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#blob } });
+  }
+
   #grow(i: number): void {
-    this.#begins = grown(this.#begins, i);
-    this.#stored = grown(this.#stored, i);
-    this.#plain = grown(this.#plain, i);
-    this.#firstPieces = grown(this.#firstPieces, i);
-    this.#endPieces = grown(this.#endPieces, i);
-    this.#codecs = grown(this.#codecs, i);
-    this.#hashed = grown(this.#hashed, i);
+    const columns = this.#columns;
+    this.#begins = columns.grown(this.#begins, i);
+    this.#stored = columns.grown(this.#stored, i);
+    this.#plain = columns.grown(this.#plain, i);
+    this.#firstPieces = columns.grown(this.#firstPieces, i);
+    this.#endPieces = columns.grown(this.#endPieces, i);
+    this.#codecs = columns.grown(this.#codecs, i);
+    this.#hashed = columns.grown(this.#hashed, i);
   }
 }

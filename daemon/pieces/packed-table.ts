@@ -2,6 +2,8 @@
 // file begins at the next block, a member where the one before it ends, and most pieces have a member of their own. Then a
 // piece takes its digest and the bytes of two lengths. Any table can be packed; an unusual one takes more.
 
+import type { TableEffort } from '../lib/counted-columns.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import {
   folded,
   PACKED_BLOCK,
@@ -13,6 +15,7 @@ import {
   alignedPiece,
   DIGEST_SIZE,
   NO_MEMBER,
+  tableBytes,
   windowBytes,
   type PieceTable,
 } from './piece-table.js';
@@ -71,8 +74,29 @@ export interface PackedTable extends Pick<PieceTable, Shared> {
   readonly codec: number;
 }
 
-/** Any table, with positions and places below 2^52. */
-export function packTable(table: PieceTable): PackedTable {
+/** What packing takes of memory for each piece and each member: their differences. */
+const PIECE_DIFFERENCES = 4 * 8;
+const MEMBER_DIFFERENCES = 5 * 8;
+
+/**
+ * Any table, with positions and places below 2^52. It must not be used any more.
+ * @param blob for messages
+ * @param effort counts the packed table instead of the other one, which it has counted
+ * @throws OverlaybdError LIMIT
+ */
+export function packTable(
+  table: PieceTable,
+  blob = '',
+  effort: TableEffort = UNBOUNDED,
+): PackedTable {
+  const differences = table.count * PIECE_DIFFERENCES + table.begins.length * MEMBER_DIFFERENCES;
+  effort.keep(differences, blob);
+  const packed = inBlocks(table);
+  effort.keep(packedBytes(packed) - tableBytes(table) - differences, blob);
+  return packed;
+}
+
+function inBlocks(table: PieceTable): PackedTable {
   const { count, size, hash, blocks, storedDigests, begins, codecs } = table;
   return {
     count,
@@ -92,7 +116,7 @@ export function isPacked(table: PieceTable | PackedTable): table is PackedTable 
   return 'pieces' in table;
 }
 
-/** Bytes of memory that a table takes. */
+/** Bytes of memory that a table takes. @internal Tests compare it with what was counted. */
 export function packedBytes({
   digests,
   pieces,

@@ -2,7 +2,8 @@
 // have it. Columns in shared memory, so that all threads use the same table.
 
 import { OverlaybdError } from '../errors.js';
-import { grown, sharedCopy } from '../lib/columns.js';
+import { CountedColumns } from '../lib/counted-columns.js';
+import { UNBOUNDED, type Effort } from '../lib/effort.js';
 import { MAX_DECODED_BYTES, MAX_MEMBER_BEGIN, MAX_PIECES } from './limits.js';
 import { MemberColumns, type MemberTable } from './member-columns.js';
 
@@ -93,7 +94,8 @@ export interface StoredPiece {
 export class PieceTableBuilder {
   readonly #blob: string;
   readonly #hash: PieceHash;
-  readonly #members = new MemberColumns();
+  readonly #members: MemberColumns;
+  readonly #columns: CountedColumns;
   #count = 0;
   #positions = new Float64Array(64);
   #lengths = new Uint32Array(64);
@@ -104,10 +106,12 @@ export class PieceTableBuilder {
   #hasDigest = new Uint8Array(64);
   #size = 0;
 
-  /** @param blob for messages */
-  constructor(blob: string, hash: PieceHash = 'sha256') {
+  /** @param blob for messages. @param effort counts the memory of the columns, and then that of the table */
+  constructor(blob: string, effort: Effort = UNBOUNDED, hash: PieceHash = 'sha256') {
     this.#blob = blob;
     this.#hash = hash;
+    this.#columns = new CountedColumns(blob, effort);
+    this.#members = new MemberColumns(blob, this.#columns, effort.heap);
   }
 
   /** Bytes of the source so far: where the next piece lies. */
@@ -148,21 +152,22 @@ export class PieceTableBuilder {
   }
 
   /**
-   * The builder cannot be used again.
+   * The builder cannot be used again. The memory of the table is announced.
    * @param end where the last member ends at the latest, in the blob: after the start of every member
    */
   finish(end: number): PieceTable {
     const count = this.#count;
-    const positions = sharedCopy(this.#positions, count);
+    const columns = this.#columns;
+    const positions = columns.sharedCopy(this.#positions, count);
     // Columns of millions of pieces must not be there twice, all at once.
     this.#positions = new Float64Array();
-    const lengths = sharedCopy(this.#lengths, count);
-    const members = sharedCopy(this.#memberOf, count);
-    const inner = sharedCopy(this.#inner, count);
+    const lengths = columns.sharedCopy(this.#lengths, count);
+    const members = columns.sharedCopy(this.#memberOf, count);
+    const inner = columns.sharedCopy(this.#inner, count);
     this.#lengths = this.#memberOf = this.#inner = new Uint32Array();
-    const digests = sharedCopy(this.#digests, count * DIGEST_SIZE);
+    const digests = columns.sharedCopy(this.#digests, count * DIGEST_SIZE);
     this.#digests = new Uint8Array();
-    return {
+    const table: PieceTable = {
       count,
       size: sourceSize(this.#size),
       positions,
@@ -171,11 +176,13 @@ export class PieceTableBuilder {
       inner,
       hash: this.#hash,
       digests,
-      hasDigest: sharedCopy(this.#hasDigest, count),
+      hasDigest: columns.sharedCopy(this.#hasDigest, count),
       ...this.#members.finish(end),
       blocks: null,
       storedDigests: null,
     };
+    columns.finish(tableBytes(table));
+    return table;
   }
 
   #add(length: number, member: number, inner: number, digest: Uint8Array | null): void {
@@ -190,7 +197,7 @@ export class PieceTableBuilder {
     this.#memberOf[i] = member;
     this.#inner[i] = inner;
     if (digest) {
-      this.#digests = grown(this.#digests, (i + 1) * DIGEST_SIZE - 1);
+      this.#digests = this.#columns.grown(this.#digests, (i + 1) * DIGEST_SIZE - 1);
       this.#digests.set(digest, i * DIGEST_SIZE);
       this.#hasDigest[i] = 1;
     }
@@ -199,11 +206,12 @@ export class PieceTableBuilder {
   }
 
   #grow(i: number): void {
-    this.#positions = grown(this.#positions, i);
-    this.#lengths = grown(this.#lengths, i);
-    this.#memberOf = grown(this.#memberOf, i);
-    this.#inner = grown(this.#inner, i);
-    this.#hasDigest = grown(this.#hasDigest, i);
+    const columns = this.#columns;
+    this.#positions = columns.grown(this.#positions, i);
+    this.#lengths = columns.grown(this.#lengths, i);
+    this.#memberOf = columns.grown(this.#memberOf, i);
+    this.#inner = columns.grown(this.#inner, i);
+    this.#hasDigest = columns.grown(this.#hasDigest, i);
   }
 }
 

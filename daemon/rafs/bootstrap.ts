@@ -4,7 +4,7 @@ import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { counted } from '../lib/counted.js';
 import type { Effort } from '../lib/effort.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
-import { packedBytes, packTable } from '../pieces/packed-table.js';
+import { packTable } from '../pieces/packed-table.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { readBlobTable } from './blob-table.js';
 import { readChunkTable, type BlobChunks } from './chunk-table.js';
@@ -127,10 +127,10 @@ function neededBlob(
     infoNames: shared ? infoNames : [],
     pieces: async (name, size, effort, source = null) => {
       const info = source && (await readCompressionInfo(source, blob, decoders(), effort));
-      const table = packTable(
-        info ? await sharedPieces(chunks, info, name, size, effort) : chunks.pieces(name, size),
-      );
-      effort.keep(packedBytes(table), name);
+      const plain = info
+        ? await sharedPieces(chunks, info, name, size, effort)
+        : chunks.pieces(name, size, effort);
+      const table = packTable(plain, name, effort);
       const prefetch = storedRanges(table, wanted);
       return { kind: 'pieces', name, table, format: 'nydus', prefetch };
     },

@@ -27,6 +27,9 @@ export interface Chunk {
   readonly stored: number;
 }
 
+/** Memory for each chunk, with what finds two that begin at the same byte. */
+export const CHUNK_BYTES = 3 * 8 + 7 * 4 + DIGEST_SIZE + 2;
+
 export class ChunkColumns {
   readonly #table: Omit<PieceTable, 'size' | 'count'>;
   #pieces = 0;

@@ -3,10 +3,11 @@
 
 import type { OverlaybdError } from '../errors.js';
 import { hex32 } from '../lib/bytes.js';
+import type { TableEffort } from '../lib/counted-columns.js';
 import { mostStored, MAX_PIECES } from '../pieces/limits.js';
-import type { PieceTable, PieceTableBuilder } from '../pieces/piece-table.js';
+import { tableBytes, type PieceTable, type PieceTableBuilder } from '../pieces/piece-table.js';
 import type { RafsBlob } from './blob-table.js';
-import { ChunkColumns, type Chunk } from './chunk-columns.js';
+import { CHUNK_BYTES, ChunkColumns, type Chunk } from './chunk-columns.js';
 import { u64, type ImageBytes } from './image-bytes.js';
 import { BLOCK, type RafsSuperblock } from './superblock.js';
 
@@ -73,18 +74,25 @@ export class BlobChunks {
    * How the plain bytes are read from the blob, if each chunk is stored by itself.
    * @param name of the blob, for messages
    * @param size bytes of the blob as it is here
+   * @param effort counts the memory of the table
    * @throws OverlaybdError BAD_FORMAT, LIMIT
    */
-  pieces(name: string, size: number): PieceTable {
+  pieces(name: string, size: number, effort: TableEffort): PieceTable {
     // No builder here: it would make an object for each chunk. There may be millions, and the opener's heap is small.
-    const columns = new ChunkColumns(this.#records.length, this.blob.hash);
+    const { length } = this.#records;
+    effort.keep(length * CHUNK_BYTES, name);
+    const columns = new ChunkColumns(length, this.blob.hash);
     for (const at of this.#records) {
       const chunk = chunkAt(this.#image, at);
       if (!chunk.isHole) this.#checkEnd(chunk, name, size);
       columns.add(chunk, chunk.isCompressed ? this.blob.codec : 'stored');
     }
     const twice = columns.beginOfTwo();
-    if (twice === null) return columns.finish();
+    if (twice === null) {
+      const table = columns.finish();
+      effort.keep(tableBytes(table) - length * CHUNK_BYTES, name);
+      return table;
+    }
     const at = this.#records.find((each) => chunkAt(this.#image, each).begin === twice) ?? 0;
     const expected = 'another place than other chunks';
     throw this.#image.bad('chunk table', at + 48, expected, twice);

@@ -8,6 +8,9 @@ import type { Chunk } from './chunk-columns.js';
 import type { BlobChunks } from './chunk-table.js';
 import type { ChunkPlace, CompressionInfo, ZranContext } from './compression-info.js';
 
+/** Where a block begins: its bits, and where its window is. */
+const BLOCK_BYTES = 9;
+
 /**
  * @param name of the blob, for messages
  * @param size its bytes
@@ -20,7 +23,7 @@ export async function sharedPieces(
   size: number,
   effort: Effort,
 ): Promise<PieceTable> {
-  const builder = new PieceTableBuilder(name, chunks.blob.hash);
+  const builder = new PieceTableBuilder(name, effort, chunks.blob.hash);
   /** By where their members begin. */
   const contexts = new Map<number, ZranContext>();
   let windowBytes = 0;
@@ -61,7 +64,7 @@ export async function sharedPieces(
   }
   const table = builder.finish(size);
   if (contexts.size === 0) return table;
-  return { ...table, blocks: await blocksOf(table, contexts, effort) };
+  return { ...table, blocks: await blocksOf(table, contexts, name, effort) };
 }
 
 /** @throws OverlaybdError BAD_FORMAT */
@@ -99,9 +102,11 @@ function check(
 async function blocksOf(
   { begins, codecs }: PieceTable,
   contexts: ReadonlyMap<number, ZranContext>,
+  name: string,
   effort: Effort,
 ): Promise<BlockStarts> {
   const count = codecs.length;
+  effort.keep(BLOCK_BYTES * count, name);
   const bits = new Uint8Array(new SharedArrayBuffer(count));
   const windowBegins = new Float64Array(new SharedArrayBuffer(8 * (count + 1)));
   const windows: Buffer[] = [];
@@ -110,6 +115,7 @@ async function blocksOf(
     await effort.turn();
     const context = contexts.get(begins[i] as number);
     const window = deflateWindow(context?.window ?? Buffer.alloc(0));
+    effort.keep(window.length, name);
     bits[i] = context?.bits ?? 0;
     windows.push(window);
     windowBegins[i + 1] = (windowBegins[i] as number) + window.length;

@@ -86,7 +86,7 @@ export async function walk(
   ranks: ReadonlyMap<number, number>,
   effort: Effort,
 ): Promise<WalkedTree> {
-  const walker = new Walker(image, superblock, chunks, ranks);
+  const walker = new Walker(image, superblock, chunks, ranks, effort);
   for (let n = 1; walker.step(); n++) {
     if (n % ENTRIES_A_TURN !== 0) continue;
     await effort.turn();
@@ -121,13 +121,14 @@ class Walker {
     superblock: RafsSuperblock,
     chunks: readonly BlobChunks[],
     ranks: ReadonlyMap<number, number>,
+    { heap }: Pick<Effort, 'heap'>,
   ) {
     this.#first = new Int32Array(Math.ceil(image.size / SLOT));
     this.#ranks = ranks;
     this.#image = image;
     this.#superblock = superblock;
     this.#chunks = chunks;
-    this.#builder = new LayerTreeBuilder({ name: image.name, hasWhiteouts: false });
+    this.#builder = new LayerTreeBuilder({ name: image.name, hasWhiteouts: false, heap });
     const { rootNid } = superblock;
     const root = readInode(image, superblock, rootNid);
     if (this.#typeOf(root) !== 'dir') {

@@ -7,7 +7,7 @@ import type { Effort } from '../lib/effort.js';
 import { counted } from '../lib/counted.js';
 import { sha256Text } from '../lib/sha256.js';
 import { deflateAt } from '../pieces/gzip-member.js';
-import { tableBytes, type PieceTable } from '../pieces/piece-table.js';
+import type { PieceTable } from '../pieces/piece-table.js';
 import type { PiecesSpec } from '../pieces/pieces-source.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { MAX_GZIP_HEADER, MAX_ZTOC_BYTES } from './limits.js';
@@ -74,7 +74,6 @@ export async function openZtoc(
   }
   const headerSize = algorithm === 'gzip' ? await headerSizeOf(layer) : 0;
   const table = await spanTable(ztoc, { name, headerSize, effort });
-  effort.keep(tableBytes(table), layer.name);
   const archiveSize = uncompressedSize;
   const tree = await readToc(ztoc.entries, { blob: layer.name, archiveSize, effort });
   const hints = prefetch ? await readPrefetch(prefetch, table) : NO_PREFETCH;

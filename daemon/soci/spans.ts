@@ -3,6 +3,7 @@
 
 import { formatError, type OverlaybdError } from '../errors.js';
 import { UNITS_A_WINDOW, type Effort } from '../lib/effort.js';
+import { MAX_PIECES } from '../pieces/limits.js';
 import { CODECS, DIGEST_SIZE, type PieceTable } from '../pieces/piece-table.js';
 import { rootTable } from './flatbuffer.js';
 import { MAX_SPAN_BYTES, MAX_STORED_SPAN } from './limits.js';
@@ -25,6 +26,10 @@ interface Span {
   readonly stored: number;
 }
 
+/** Heap for a span until the table is made, and memory that it then takes. */
+const SPAN_HEAP = 120;
+const SPAN_BYTES = 4 * 8 + 7 * 4 + 2 * DIGEST_SIZE + 3;
+
 /** What spans are cut from. */
 export interface SpanOptions {
   /** Of the ztoc, for messages. */
@@ -42,6 +47,7 @@ export async function spanTable(ztoc: Ztoc, options: SpanOptions): Promise<Piece
 async function gzipSpans(ztoc: Ztoc, options: SpanOptions): Promise<PieceTable> {
   const { name, effort, headerSize } = options;
   const { compressedSize, uncompressedSize, spanCount } = ztoc;
+  announceSpans(spanCount, options);
   const zinfo = parseZinfo(ztoc.checkpoints, name);
   if (zinfo.count !== spanCount) {
     throw badSpan(name, 0, `${zinfo.count} digests of spans, as checkpoints`, spanCount);
@@ -63,7 +69,9 @@ async function gzipSpans(ztoc: Ztoc, options: SpanOptions): Promise<PieceTable> 
       effort.spend(UNITS_A_WINDOW);
       await effort.turn();
       spans.push({ position: at.plain, length, begin, stored: end - begin });
-      windows.push(deflateWindow(at.window));
+      const window = deflateWindow(at.window);
+      effort.keep(window.length, name);
+      windows.push(window);
       bits.push(at.bits);
     }
     if (next) at = next;
@@ -116,7 +124,8 @@ function checkLength(name: string, i: number, plain: number, stored: number): vo
 }
 
 /** A plain layer: spans of one size. */
-function tarSpans(ztoc: Ztoc, { name }: SpanOptions): PieceTable {
+function tarSpans(ztoc: Ztoc, options: SpanOptions): PieceTable {
+  const { name } = options;
   const { compressedSize, spanCount } = ztoc;
   const zinfo = rootTable(ztoc.checkpoints, name, 'ztoc: checkpoints');
   const version = zinfo.int32(TAR_ZINFO.version);
@@ -127,6 +136,7 @@ function tarSpans(ztoc: Ztoc, { name }: SpanOptions): PieceTable {
   if (spanSize === 0) throw zinfo.bad('spans of at least one byte', 0);
   const count = Math.ceil(size / spanSize);
   if (count !== spanCount) throw badSpan(name, 0, `${count} digests of spans`, spanCount);
+  announceSpans(count, options);
   const spans: Span[] = [];
   for (let i = 0; i < count; i++) {
     const begin = i * spanSize;
@@ -135,6 +145,15 @@ function tarSpans(ztoc: Ztoc, { name }: SpanOptions): PieceTable {
     spans.push({ position: begin, length, begin, stored: length });
   }
   return tableOf(spans, ztoc, 'stored', size);
+}
+
+/** @throws OverlaybdError LIMIT if they are too many */
+function announceSpans(count: number, { name, effort }: SpanOptions): void {
+  if (count > MAX_PIECES) throw badSpan(name, 0, `at most ${MAX_PIECES} spans`, count, 'LIMIT');
+  effort.keep(count * SPAN_BYTES, name);
+  if (effort.heap?.take(count * SPAN_HEAP) ?? true) return;
+  const expected = `spans that take, with what other layers have, at most ${effort.heap?.most} bytes of memory`;
+  throw badSpan(name, 0, expected, `${count} spans`, 'LIMIT');
 }
 
 /** Span i is piece and member i. */

@@ -1,5 +1,6 @@
 // Reads the tree of a layer from the bytes of an archive that pass by, in pieces of any length.
 
+import type { HeapBudget } from '../lib/heap-budget.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { parseTar, type TarParser, type Wanted } from './parser.js';
 
@@ -12,9 +13,9 @@ export class ArchiveStream {
   #held: Buffer | null = null;
   #heldLength = 0;
 
-  /** @param blob for messages */
-  constructor(blob: string) {
-    this.#parser = parseTar(blob);
+  /** @param blob for messages. @param heap what the layers of the image may have on the heap */
+  constructor(blob: string, heap?: HeapBudget) {
+    this.#parser = parseTar(blob, heap);
     this.#step = this.#parser.next();
   }
 

@@ -2,6 +2,7 @@
 // of them: the same code reads a file, where it skips the contents of files, and a stream.
 
 import { TAR_BLOCK } from '../blob/tar.js';
+import type { HeapBudget } from '../lib/heap-budget.js';
 import { LayerTreeBuilder } from '../tree/builder.js';
 import { fullDraft } from '../tree/full-draft.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
@@ -74,10 +75,11 @@ interface Contents {
 /**
  * Parses an archive.
  * @param blob its name, for messages
+ * @param heap what the layers of the image may have on the heap
  * @throws OverlaybdError BAD_FORMAT, LIMIT or UNSUPPORTED
  */
-export function parseTar(blob: string): TarParser {
-  return new Parser(blob).run();
+export function parseTar(blob: string, heap?: HeapBudget): TarParser {
+  return new Parser(blob, heap).run();
 }
 
 class Parser {
@@ -100,9 +102,9 @@ class Parser {
   /** For messages: the path of the file in front of it; null before the first. */
   #last: string | null = null;
 
-  constructor(blob: string) {
+  constructor(blob: string, heap: HeapBudget | undefined) {
     this.#blob = blob;
-    this.#builder = new LayerTreeBuilder({ name: blob, hasWhiteouts: true });
+    this.#builder = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, heap });
   }
 
   *run(): TarParser {

@@ -48,7 +48,7 @@ export async function openTarfs(source: BlobSource, effort: Effort): Promise<Ope
   }
   effort.spend(Math.ceil(length / BYTES_A_UNIT));
   const index = new TarfsIndex(blob, await readFully(source, table, length), superblock);
-  const walker = new Walker(source, index, table, inodes);
+  const walker = new Walker(source, index, table, inodes, effort);
   await walker.walk(effort);
   const notes: string[] = [];
   if (walker.untyped > 0) {
@@ -79,12 +79,18 @@ class Walker {
   /** The numbers of directories. */
   readonly #waiting: number[] = [];
 
-  constructor(source: BlobSource, index: TarfsIndex, end: number, inodes: number) {
+  constructor(
+    source: BlobSource,
+    index: TarfsIndex,
+    end: number,
+    inodes: number,
+    { heap }: Pick<Effort, 'heap'>,
+  ) {
     this.#first = new Uint32Array(inodes + 1);
     this.#source = source;
     this.#index = index;
     this.#end = end;
-    this.#builder = new LayerTreeBuilder({ name: source.name, hasWhiteouts: false });
+    this.#builder = new LayerTreeBuilder({ name: source.name, hasWhiteouts: false, heap });
   }
 
   finish(): LayerTree {

@@ -3,6 +3,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { grown } from '../lib/columns.js';
+import { HeapBudget } from '../lib/heap-budget.js';
 import { entryError } from './entry-error.js';
 import {
   DEVICE_BYTES,
@@ -25,7 +26,6 @@ import {
   MAX_PATH_BYTES,
   MAX_SOURCES,
   MAX_TARGET_BYTES,
-  MAX_TREE_HEAP,
   MAX_XATTR_BYTES,
 } from './limits.js';
 import { LinkTargets } from './link-targets.js';
@@ -42,8 +42,8 @@ export interface BuilderOptions {
   readonly name: string;
   /** Whether names with the prefix `.wh.` are whiteouts, as in tar-based layers. A merged tree has none. */
   readonly hasWhiteouts: boolean;
-  /** What may be kept on the heap for the layer; tests set it. */
-  readonly mostHeapBytes?: number;
+  /** What the layers of the image may have on the heap; absent: this one has all of it. */
+  readonly heap?: HeapBudget | undefined;
 }
 
 const WHITEOUT = '.wh.';
@@ -59,7 +59,7 @@ const CODES = Object.fromEntries(ENTRY_TYPES.map((type, code) => [type, code])) 
 export class LayerTreeBuilder {
   readonly #name: string;
   readonly #hasWhiteouts: boolean;
-  readonly #mostHeapBytes: number;
+  readonly #heap: HeapBudget;
   readonly #paths = new TextColumn();
   readonly #targets = new LinkTargets();
   readonly #rdevs = new Map<number, number>();
@@ -77,11 +77,10 @@ export class LayerTreeBuilder {
   #rangeStarts = new Uint32Array(64);
   /** Of paths, targets and sets of xattrs. */
   #bytes = 0;
-  #heapBytes = 0;
 
-  constructor({ name, hasWhiteouts, mostHeapBytes = MAX_TREE_HEAP }: BuilderOptions) {
+  constructor({ name, hasWhiteouts, heap = new HeapBudget() }: BuilderOptions) {
     this.#name = name;
-    this.#mostHeapBytes = mostHeapBytes;
+    this.#heap = heap;
     this.#hasWhiteouts = hasWhiteouts;
   }
 
@@ -131,9 +130,8 @@ export class LayerTreeBuilder {
    * @throws OverlaybdError LIMIT
    */
   spendHeap(bytes: number): void {
-    this.#heapBytes += bytes;
-    if (this.#heapBytes <= this.#mostHeapBytes) return;
-    const text = `${this.#name}: hard links, devices and different sets of extended attributes take more than ${this.#mostHeapBytes} bytes of memory`;
+    if (this.#heap.take(bytes)) return;
+    const text = `${this.#name}: hard links, devices and different sets of extended attributes of all layers take more than ${this.#heap.most} bytes of memory`;
     throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#name } });
   }
 

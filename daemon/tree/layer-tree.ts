@@ -134,6 +134,11 @@ export class LayerTree {
     return this.columns.count;
   }
 
+  /** How many ranges of data there are. */
+  get ranges(): number {
+    return this.columns.rangeStarts[this.count] as number;
+  }
+
   pathOf(i: number): string {
     return this.columns.paths.at(i);
   }

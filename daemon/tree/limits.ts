@@ -7,15 +7,12 @@ export const MAX_LAYER_ENTRIES = 2_000_000;
 export const MAX_IMAGE_ENTRIES = 4_000_000;
 /** Inodes that the layers of an image make, including folders without an entry and what upper layers hide again. */
 export const MAX_TREE_INODES = 4_000_000;
-/**
- * Bytes of the heap for the directories and names of an image while its layers are merged, including those that upper
- * layers hide again: two thirds of the heap of the opener thread. 2,000,000 names of 20 bytes take 145 MiB.
- */
-export const MAX_TREE_HEAP = 192 * 1024 * 1024;
 /** Bytes of the heap for remembered folder paths of a layer. Further paths are looked up again. */
 export const MAX_KNOWN_BYTES = 16 * 1024 * 1024;
 /** Ranges of data of a layer. A file has one, a sparse file has one between two holes. */
 export const MAX_LAYER_RANGES = 8_000_000;
+/** The same of all layers of an image: nearly as many segments as the index of a device may have. */
+export const MAX_IMAGE_RANGES = 16_000_000;
 /** Bytes of all paths, link targets and different sets of xattrs of a layer. */
 export const MAX_LAYER_BYTES = 256 * 1024 * 1024;
 /** The same of all layers of an image. */

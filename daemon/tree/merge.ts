@@ -3,10 +3,11 @@
 
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
+import { MAX_TREE_HEAP } from '../lib/heap-budget.js';
 import { entryError } from './entry-error.js';
 import { HiddenNames } from './hidden-names.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_SOURCES, MAX_TREE_HEAP } from './limits.js';
+import { MAX_IMAGE_BYTES, MAX_IMAGE_ENTRIES, MAX_IMAGE_RANGES, MAX_SOURCES } from './limits.js';
 import { ROOT, MergedTree, WHITEOUT_NODE } from './merged-tree.js';
 import { nameOf, parentOf, shownPath } from './names.js';
 import { TreeUnderWay } from './under-way.js';
@@ -20,8 +21,13 @@ export function checkLayers(layers: readonly LayerTree[], name: string): void {
   const entries = layers.reduce((sum, { count }) => sum + count, 0);
   const bytes = layers.reduce((sum, { columns }) => sum + columns.bytes, 0);
   const heap = layers.reduce((sum, { heapBytes }) => sum + heapBytes, 0);
+  const ranges = layers.reduce((sum, { ranges: ofLayer }) => sum + ofLayer, 0);
   if (heap > MAX_TREE_HEAP) {
     const text = `${name}: devices and different sets of extended attributes in its lowest ${counted(layers.length, 'layer')} take ${heap} bytes of memory, at most ${MAX_TREE_HEAP}`;
+    throw new OverlaybdError('LIMIT', text);
+  }
+  if (ranges > MAX_IMAGE_RANGES) {
+    const text = `${name}: ${ranges} ranges of data in its lowest ${counted(layers.length, 'layer')}, at most ${MAX_IMAGE_RANGES}`;
     throw new OverlaybdError('LIMIT', text);
   }
   if (entries <= MAX_IMAGE_ENTRIES && bytes <= MAX_IMAGE_BYTES) return;

@@ -1,24 +1,62 @@
-// Lists of byte strings, one character a byte, as sections: all their bytes, and how long each is.
+// Lists of byte strings, one character a byte, and of bytes as sections: all their bytes, and how long each is. What is long is
+// never on the heap all at once.
 
 import type { Section, SectionReader } from '../lib/sections.js';
 
 /** @param name of the list: the beginning of the names of its sections */
 export function textSections(name: string, texts: readonly string[]): [string, Section][] {
-  const lengths = Uint32Array.from(texts, (each) => each.length);
-  return [
-    [`${name}.lengths`, lengths],
-    [`${name}.bytes`, Buffer.from(texts.join(''), 'latin1')],
-  ];
+  return sectionsOf(name, texts, (text, all, at) => all.write(text, at, 'latin1'));
+}
+
+/** The same sections. */
+export function byteSections(name: string, values: readonly Uint8Array[]): [string, Section][] {
+  return sectionsOf(name, values, (value, all, at) => all.set(value, at));
 }
 
 /** @throws OverlaybdError BAD_FORMAT */
 export function textsOf(name: string, sections: SectionReader): string[] {
-  const lengths = sections.take(`${name}.lengths`, Uint32Array);
+  return listOf(name, sections, (all, begin, end) => all.toString('latin1', begin, end));
+}
+
+/** Copies. @throws OverlaybdError BAD_FORMAT */
+export function bytesOf(name: string, sections: SectionReader): Uint8Array[] {
+  return listOf(name, sections, (all, begin, end) => new Uint8Array(all.subarray(begin, end)));
+}
+
+/** @throws OverlaybdError BAD_FORMAT */
+export function lengthsOf(name: string, sections: SectionReader): Uint32Array {
+  return sections.take(`${name}.lengths`, Uint32Array);
+}
+
+function sectionsOf<T extends { readonly length: number }>(
+  name: string,
+  list: readonly T[],
+  write: (each: T, all: Buffer, at: number) => unknown,
+): [string, Section][] {
+  const lengths = Uint32Array.from(list, (each) => each.length);
+  const all = Buffer.allocUnsafeSlow(lengths.reduce((sum, each) => sum + each, 0));
+  let at = 0;
+  for (const each of list) {
+    write(each, all, at);
+    at += each.length;
+  }
+  return [
+    [`${name}.lengths`, lengths],
+    [`${name}.bytes`, all],
+  ];
+}
+
+function listOf<T>(
+  name: string,
+  sections: SectionReader,
+  read: (all: Buffer, begin: number, end: number) => T,
+): T[] {
+  const lengths = lengthsOf(name, sections);
   const size = lengths.reduce((sum, each) => sum + each, 0);
   const { buffer, byteOffset } = sections.take(`${name}.bytes`, Uint8Array, size);
-  const bytes = Buffer.from(buffer, byteOffset, size);
-  const texts: string[] = [];
+  const all = Buffer.from(buffer, byteOffset, size);
+  const list: T[] = [];
   let at = 0;
-  for (const length of lengths) texts.push(bytes.toString('latin1', at, (at += length)));
-  return texts;
+  for (const length of lengths) list.push(read(all, at, (at += length)));
+  return list;
 }

@@ -1,12 +1,13 @@
 // The tree of a layer as sections of a record, and back.
 
-import { latin1Of } from '../lib/bytes.js';
+import { OverlaybdError } from '../errors.js';
+import type { HeapBudget } from '../lib/heap-budget.js';
 import type { Section, SectionReader, Sections } from '../lib/sections.js';
-import { LayerTree } from './layer-tree.js';
+import { DEVICE_BYTES, LayerTree } from './layer-tree.js';
 import { LinkTargets } from './link-targets.js';
 import { TextColumn } from './text-column.js';
-import { textSections, textsOf } from './text-list.js';
-import { XattrSet } from './xattrs.js';
+import { byteSections, bytesOf, lengthsOf, textSections, textsOf } from './text-list.js';
+import { heapBytesOfSets, XattrSet } from './xattrs.js';
 
 export function treeSections({ columns, sourceCount }: LayerTree): Sections {
   const { count, xattrSets, rangeStarts } = columns;
@@ -41,9 +42,9 @@ export function treeSections({ columns, sourceCount }: LayerTree): Sections {
       'xattrNames',
       xattrSets.flatMap(({ names }) => names),
     ),
-    ...textSections(
+    ...byteSections(
       'xattrValues',
-      xattrSets.flatMap(({ values }) => values.map(latin1Of)),
+      xattrSets.flatMap(({ values }) => values),
     ),
   ];
   return new Map(sections);
@@ -51,9 +52,14 @@ export function treeSections({ columns, sourceCount }: LayerTree): Sections {
 
 /**
  * @param name of the layer's blob, for messages
- * @throws OverlaybdError BAD_FORMAT
+ * @param heap what the layers of the image may have on the heap
+ * @throws OverlaybdError BAD_FORMAT, LIMIT
  */
-export function treeOfSections(sections: SectionReader, name: string): LayerTree {
+export function treeOfSections(
+  sections: SectionReader,
+  name: string,
+  heap?: HeapBudget,
+): LayerTree {
   const [count = 0, ranges = 0, sourceCount = 0, bytes = 0] = sections.take(
     'tree',
     Float64Array,
@@ -61,6 +67,15 @@ export function treeOfSections(sections: SectionReader, name: string): LayerTree
   );
   const rdevs = sections.take('rdevs', Uint32Array);
   const targets = sections.take('targets', Uint32Array);
+  const setBytes = heapBytesOfSets(
+    sections.take('xattrCounts', Uint32Array).length,
+    lengthsOf('xattrNames', sections),
+    lengthsOf('xattrValues', sections),
+  );
+  if (heap && !heap.take(setBytes + (DEVICE_BYTES * rdevs.length) / 2)) {
+    const text = `${name}: devices and different sets of extended attributes of all layers take more than ${heap.most} bytes of memory`;
+    throw new OverlaybdError('LIMIT', text, { facts: { blob: name } });
+  }
   const columns = {
     count,
     bytes,
@@ -104,14 +119,11 @@ function takeTexts(
 
 function xattrSetsOf(sections: SectionReader): XattrSet[] {
   const names = textsOf('xattrNames', sections);
-  const values = textsOf('xattrValues', sections);
+  const values = bytesOf('xattrValues', sections);
   let at = 0;
   return Array.from(sections.take('xattrCounts', Uint32Array), (count) => {
     const end = at + count;
-    const set = new XattrSet(
-      names.slice(at, end),
-      values.slice(at, end).map((each) => new Uint8Array(Buffer.from(each, 'latin1'))),
-    );
+    const set = new XattrSet(names.slice(at, end), values.slice(at, end));
     at = end;
     return set;
   });

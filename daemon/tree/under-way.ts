@@ -2,8 +2,9 @@
 
 import { OverlaybdError } from '../errors.js';
 import { grown } from '../lib/columns.js';
+import { MAX_TREE_HEAP } from '../lib/heap-budget.js';
 import type { LayerTree } from './layer-tree.js';
-import { MAX_DEPTH, MAX_TREE_HEAP, MAX_TREE_INODES } from './limits.js';
+import { MAX_DEPTH, MAX_TREE_INODES } from './limits.js';
 import { IMPLIED, ROOT, type InodeColumns } from './merged-tree.js';
 
 /** Heap for an empty directory, and for a name without its characters: a place in a table, and an object. */

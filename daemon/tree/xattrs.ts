@@ -4,9 +4,9 @@
 import { sha256Of } from '../lib/sha256.js';
 import { compareBytes } from './names.js';
 
-/** Heap for a set without its xattrs, and for each xattr without its name and value. */
-const SET_BYTES = 240;
-const XATTR_BYTES = 240;
+/** Heap for a set without its xattrs, and for each xattr without its name and value, also while EROFS is written. */
+const SET_BYTES = 320;
+const XATTR_BYTES = 320;
 /** A longer value is not on the heap, and of a longer key there is the digest. */
 const MAX_HEAP_VALUE = 64;
 const MAX_KEY = 1024;
@@ -20,6 +20,13 @@ export function heapBytesOf(xattrs: ReadonlyMap<string, Uint8Array>): number {
     key += name.length + length;
   }
   return bytes + Math.min(key, MAX_KEY);
+}
+
+/** What so many sets take: see {@link XattrSet.heapBytes}. @param values the lengths of the values, as many as those of names */
+export function heapBytesOfSets(sets: number, names: Uint32Array, values: Uint32Array): number {
+  const ofNames = names.reduce((sum, length) => sum + XATTR_BYTES + length, 0);
+  const ofValues = values.reduce((sum, length) => sum + (length > MAX_HEAP_VALUE ? 0 : length), 0);
+  return SET_BYTES * sets + ofNames + ofValues;
 }
 
 function xattrHeap(name: string, length: number): number {

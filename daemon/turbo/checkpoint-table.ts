@@ -2,8 +2,12 @@
 // must end with, the window of the next checkpoint says: that part of it is a piece of its own, with a digest.
 
 import { createHash } from 'node:crypto';
-import { PieceTableBuilder, tableBytes, type PieceTable } from '../pieces/piece-table.js';
+import type { Effort } from '../lib/effort.js';
+import { PieceTableBuilder, type PieceTable } from '../pieces/piece-table.js';
 import { deflateWindow } from '../pieces/windows.js';
+
+/** Memory for the bits of the start of a span, and for the place of its window. */
+const START_BYTES = 9;
 
 export interface Span {
   /** Byte offset in the blob: of the byte that has its first bit. */
@@ -18,13 +22,17 @@ export interface Span {
 
 export class CheckpointTable {
   readonly #pieces: PieceTableBuilder;
+  readonly #blob: string;
+  readonly #effort: Effort;
   readonly #spans: Span[] = [];
   readonly #windows: Buffer[] = [];
   #windowBytes = 0;
 
-  /** @param blob for messages */
-  constructor(blob: string) {
-    this.#pieces = new PieceTableBuilder(blob);
+  /** @param blob for messages. @param effort counts the memory of the table */
+  constructor(blob: string, effort: Effort) {
+    this.#blob = blob;
+    this.#effort = effort;
+    this.#pieces = new PieceTableBuilder(blob, effort);
   }
 
   /**
@@ -43,13 +51,14 @@ export class CheckpointTable {
       this.#pieces.addStored({ ...piece, inner: plain - tail, length: tail, digest });
     }
     const deflated = deflateWindow(window);
+    this.#effort.keep(deflated.length + START_BYTES, this.#blob);
     this.#spans.push(span);
     this.#windows.push(deflated);
     this.#windowBytes += deflated.length;
   }
 
-  /** @returns the table, and the bytes of memory that it takes */
-  finish(): { table: PieceTable; bytes: number } {
+  /** Its memory is announced. */
+  finish(): PieceTable {
     const count = this.#spans.length;
     const last = this.#spans[count - 1] as Span;
     const table = this.#pieces.finish(last.begin + last.stored);
@@ -69,6 +78,6 @@ export class CheckpointTable {
       at += window.length;
       blocks.windowBegins[i + 1] = at;
     }
-    return { table: { ...table, blocks }, bytes: tableBytes(table) + this.#windowBytes };
+    return { ...table, blocks };
   }
 }

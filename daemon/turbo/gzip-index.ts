@@ -84,7 +84,7 @@ class IndexReader {
   async run(): Promise<PieceTable> {
     const { count, plainSize } = this.#header;
     const area = this.#area();
-    const spans = new CheckpointTable(this.#blob);
+    const spans = new CheckpointTable(this.#blob, this.#effort);
     let at = this.#checkpoint(area, 0);
     let window = this.#window(0, at);
     for (let i = 0; i < count; i++) {
@@ -104,9 +104,7 @@ class IndexReader {
       at = next;
       window = nextWindow;
     }
-    const { table, bytes } = spans.finish();
-    this.#effort.keep(bytes, this.#blob);
-    return table;
+    return spans.finish();
   }
 
   /** The checkpoints, one after the other. */

@@ -26,7 +26,6 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'composefs/open-objects IDLE_MS': { survives: DEFAULT },
   'composefs/open-objects MAX_OPEN_OBJECTS': { survives: DEFAULT },
   'erofs/reader/image MAX_LAYER_ENTRIES': { survives: takes('2,000,000 files') },
-  'erofs/reader/image MAX_TREE_HEAP': { survives: DEFAULT },
   'erofs/reader/image MAX_METADATA_BYTES': { survives: takes('512 MiB') },
   'ext4/file-system MAX_KEPT_NAMES': { survives: PACE },
   'ext4/listed-ranges MAX_LISTED_FILES': { survives: takes('65,536 files') },
@@ -60,6 +59,7 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'rafs/inode MAX_XATTR_BYTES': { survives: takes('an inode with 1 MiB of xattrs') },
   'rafs/layer MAX_BOOTSTRAP_BYTES': { survives: takes('512 MiB') },
   'rafs/layer MAX_BOOTSTRAP_LAYER_BYTES': { survives: takes('512 MiB') },
+  'soci/spans MAX_PIECES': { survives: takes('4,000,000 spans') },
   'tarball/parser MAX_LAYER_HEADERS': { survives: takes('4 GB of headers') },
   'cli/options/listen DEFAULT_CONNECTIONS_PER_PEER': {
     survives: 'the help shows it; listen/admission keeps to it',
@@ -83,7 +83,6 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/commands MAX_ANNOUNCED_READS': { tests: ['nbd/announced-reads'] },
   'nbd/commands MIN_ANNOUNCED_READS': { tests: ['nbd/announced-reads'] },
   'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
-  'tree/builder MAX_TREE_HEAP': { survives: DEFAULT },
   'tree/range-columns MAX_LAYER_RANGES': { survives: 'reaching it takes 400 MiB' },
   'tree/under-way MAX_TREE_HEAP': { survives: DEFAULT },
   'tree/under-way MAX_TREE_INODES': { survives: 'reaching it takes 1 GiB' },

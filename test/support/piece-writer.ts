@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { compress } from 'zstd-napi';
+import { UNBOUNDED } from '../../daemon/lib/effort.js';
 import type { PiecesSpec } from '../../daemon/pieces/pieces-source.js';
 import {
   PieceTableBuilder,
@@ -48,7 +49,7 @@ export function writePieces(plain: Buffer, options: PieceOptions): WrittenPieces
     isOneFrame = false,
     hash = 'sha256',
   } = options;
-  const builder = new PieceTableBuilder('blob', hash);
+  const builder = new PieceTableBuilder('blob', UNBOUNDED, hash);
   const parts: Buffer[] = [];
   let begin = 0;
   builder.align();

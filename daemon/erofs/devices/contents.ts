@@ -3,7 +3,7 @@
 // begin at multiples of 4096: they are pieces of a source of their own.
 
 import type { Effort } from '../../lib/effort.js';
-import { packedBytes, packTable } from '../../pieces/packed-table.js';
+import { packTable } from '../../pieces/packed-table.js';
 import { PieceTableBuilder } from '../../pieces/piece-table.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
 import type { DataRange } from '../../tree/layer-tree.js';
@@ -34,7 +34,7 @@ export class DeviceContents {
     this.#slots = slots;
     this.#placed = placed(slots);
     this.#mask = 2 ** Math.ceil(Math.log2(slots.length + 1)) - 1;
-    this.#tails = new PieceTableBuilder(image.blob);
+    this.#tails = new PieceTableBuilder(image.blob, effort);
     this.#effort = effort;
   }
 
@@ -46,8 +46,7 @@ export class DeviceContents {
   /** How the source `tails` is read from the image. @throws OverlaybdError LIMIT */
   tails(): PiecesSpec {
     const { blob, bytes } = this.#image;
-    const table = packTable(this.#tails.finish(bytes.length));
-    this.#effort.keep(packedBytes(table), blob);
+    const table = packTable(this.#tails.finish(bytes.length), blob, this.#effort);
     return { kind: 'pieces', name: blob, table, format: 'erofs' };
   }
 

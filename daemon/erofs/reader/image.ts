@@ -4,10 +4,11 @@
 import { OverlaybdError, formatError, type ErrorCode } from '../../errors.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import type { Effort } from '../../lib/effort.js';
+import { HeapBudget } from '../../lib/heap-budget.js';
 import { quoted, shortened } from '../../lib/printable.js';
 import { entryError } from '../../tree/entry-error.js';
 import { typeOfMode } from '../../tree/file-types.js';
-import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES, MAX_TREE_HEAP } from '../../tree/limits.js';
+import { MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../../tree/limits.js';
 import { flatExtents } from './contents.js';
 import { readDirectory } from './directory.js';
 import { checkReadable } from './features.js';
@@ -42,16 +43,14 @@ export class ErofsImage {
   readonly bytes: Buffer;
   readonly superblock: Superblock;
   #xattrBytes = 0;
-  /** Bytes of the heap that are kept while the tree is walked. */
-  #heapBytes = WAITING_BYTES;
-  readonly #mostHeapBytes: number;
+  readonly #heap: HeapBudget;
 
   /**
    * @param bytes all of the image that has metadata
-   * @param mostHeapBytes what is kept of the tree while it is walked; tests set it
+   * @param heap what the layers of the image may have on the heap
    */
-  constructor(bytes: Buffer, superblock: Superblock, blob: string, mostHeapBytes = MAX_TREE_HEAP) {
-    this.#mostHeapBytes = mostHeapBytes;
+  constructor(bytes: Buffer, superblock: Superblock, blob: string, heap = new HeapBudget()) {
+    this.#heap = heap;
     this.bytes = bytes;
     this.superblock = superblock;
     this.blob = blob;
@@ -71,7 +70,7 @@ export class ErofsImage {
     const bytes = await readFully(source, 0, size);
     const superblock = readSuperblock(bytes, name);
     checkReadable(superblock, name);
-    return new ErofsImage(bytes, superblock, name);
+    return new ErofsImage(bytes, superblock, name, effort.heap);
   }
 
   /**
@@ -116,11 +115,12 @@ export class ErofsImage {
     if (typeOfMode(root.mode) !== 'dir') throw this.#badInode(root, 'a directory', root.mode);
     const seen = new Set([root.nid]);
     const waiting = [{ path: '', nid: root.nid, number: 0 }];
+    this.spend(WAITING_BYTES);
     visit({ path: '', inode: root, folder: 0, nameAt: 0, nameLength: 0 });
     let entries = 1;
     for (let next = waiting.pop(); next; next = waiting.pop()) {
       const { path, nid: folderNid, number } = next;
-      this.#heapBytes -= WAITING_BYTES + path.length;
+      this.#heap.take(-WAITING_BYTES - path.length);
       const folder = readInode(bytes, superblock, folderNid, blob);
       for (const block of readDirectory(bytes, superblock, folder, blob)) {
         for (const { name, nid, nameAt } of block) {
@@ -152,9 +152,8 @@ export class ErofsImage {
    * @throws OverlaybdError LIMIT
    */
   spend(bytes: number): void {
-    this.#heapBytes += bytes;
-    if (this.#heapBytes <= this.#mostHeapBytes) return;
-    const text = `${this.blob}: directories that wait to be read, names of files with several, and objects take more than ${this.#mostHeapBytes} bytes of memory`;
+    if (this.#heap.take(bytes)) return;
+    const text = `${this.blob}: directories that wait to be read, names of files with several, objects, and what other layers have take more than ${this.#heap.most} bytes of memory`;
     throw new OverlaybdError('LIMIT', text);
   }
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { ChunkDigests, chunkDigestsSize } from '../../blob/chunk-digests.js';
 import type { RecordKey } from '../../cache/record-files.js';
 import { OverlaybdError } from '../../errors.js';
+import type { HeapBudget } from '../../lib/heap-budget.js';
 import {
   packSections,
   unpackSections,
@@ -108,6 +109,7 @@ export function encodeLayer(
  * @param content of {@link encodeLayer}
  * @param name of what has the files, for messages
  * @param isRemote whether the blob is of a registry: then its record has the digests of its chunks
+ * @param heap what the layers of the image may have on the heap
  * @returns null if it is of something else
  * @throws OverlaybdError BAD_FORMAT
  */
@@ -117,6 +119,7 @@ export function decodeLayer(
   size: number,
   name: string,
   isRemote: boolean,
+  heap?: HeapBudget,
 ): ReadLayer | null {
   const { value, sections } = unpackSections(content, name);
   const facts = value as Partial<Facts> | null;
@@ -124,7 +127,7 @@ export function decodeLayer(
   const isCopied = facts.format === format + COPIED;
   if (facts.format !== format && !isCopied) return null;
   return {
-    tree: treeOfSections(sections, name),
+    tree: treeOfSections(sections, name, heap),
     table: facts.hasTable === true ? tableOfSections(sections) : null,
     digests: facts.digests,
     chunks: isRemote ? chunksOfSections(sections, size) : null,

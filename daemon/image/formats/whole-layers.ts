@@ -120,10 +120,13 @@ async function keptLayer(
   if (bytes === null) return null;
   // Before it is read: a large one is left to another thread.
   effort.spend(Math.ceil(bytes / DECODED_BYTES_A_UNIT));
-  const content = await records.get(key);
-  if (!content) return null;
+  // With the tables that are copied out of it.
+  effort.keep(2 * bytes, name);
   try {
-    const kept = decodeLayer(content, format, size, name + PLAIN_NAMES[format], isRemote);
+    const content = await records.get(key);
+    if (!content) return null;
+    const plainName = name + PLAIN_NAMES[format];
+    const kept = decodeLayer(content, format, size, plainName, isRemote, effort.heap);
     if (!kept || !hasDigests(kept.digests, expected)) return null;
     if (kept.table) effort.keep(tableBytes(kept.table), name);
     if (!kept.isCopied) return { read: kept, copy: null };
@@ -133,6 +136,8 @@ async function keptLayer(
     // Its checksum is right: another program has written it.
     if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
     throw error;
+  } finally {
+    effort.keep(-2 * bytes, name);
   }
 }
 
@@ -231,7 +236,9 @@ async function readLayer(
   tools: Tools,
   copy: CopyWriter | null,
 ): Promise<ReadLayer> {
-  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format]);
+  // Nothing is left of an earlier attempt.
+  tools.effort.heap?.settle(0);
+  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], tools.effort.heap);
   const hash = digests ? createHash('sha256') : null;
   const visit = (plain: Buffer): void => {
     hash?.update(plain);

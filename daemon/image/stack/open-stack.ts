@@ -5,7 +5,7 @@ import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
 import type { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
-import { PARALLEL_FILES } from '../../lib/effort.js';
+import { PARALLEL_FILES, withHeap } from '../../lib/effort.js';
 import { settleEach } from '../../lib/gate.js';
 import { LSMT_FLAG } from '../../lsmt/format.js';
 import type { LsmtLayer } from '../../lsmt/layer.js';
@@ -170,7 +170,7 @@ export async function openLower(
     target?.blob.key ?? '',
     ztoc ? keyOfRef(ztoc.ref) : '',
   ].join(' ');
-  const content = contents.get(key) ?? (await openContent(inner, rules, options));
+  const content = contents.get(key) ?? (await openCounted(inner, rules, options));
   contents.set(key, content);
   if (alone !== undefined && content.kind !== 'tree') {
     const place = { blob: inner.source.name, section: '--layer' };
@@ -179,6 +179,20 @@ export async function openLower(
   const blobs = [blob, ...blobsOf(target)] as const;
   const found = await sourcesFor(content, blob, { dataBlobs, files, effort, mayBeUpper });
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
+}
+
+/** What the layer needs on the heap only while it is read is given back. */
+async function openCounted(
+  inner: Unwrapped,
+  rules: ContentRules,
+  options: StackOptions,
+): Promise<LayerContent> {
+  const heap = options.effort.heap?.part();
+  if (!heap) return openContent(inner, rules, options);
+  const effort = withHeap(options.effort, heap);
+  const content = await openContent(inner, rules, { ...options, effort });
+  heap.settle(content.kind === 'tree' ? content.tree.heapBytes : 0);
+  return content;
 }
 
 function prefetchOf(

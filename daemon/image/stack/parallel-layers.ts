@@ -50,6 +50,7 @@ export async function openInParallel(
       keep: (bytes, blob) => effort.keep(bytes, blob),
       whole: (bytes) => effort.whole?.(bytes),
       progress: (bytes) => tell(bytes),
+      heap: effort.heap,
     };
     try {
       await open(ref, own);

@@ -30,6 +30,8 @@ await test('the jump tables of an image have a limit on every thread', (t) => {
     const effort = new ImageEffort(isShared);
     effort.keep(MAX_TABLES, 'one');
     t.throws(() => effort.keep(1, 'two'), { code: 'LIMIT', message: /^two: / });
+    effort.keep(-10, 'two');
+    t.doesNotThrow(() => effort.keep(9, 'three'), 'some of it is free again');
   }
   t.end();
 });

@@ -1,9 +1,11 @@
 // Members of a table of pieces: numbered in the order of their first pieces, whatever their order in the blob is.
 import { test } from 'tap';
+import { CountedColumns } from '../../../daemon/lib/counted-columns.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { MemberColumns } from '../../../daemon/pieces/member-columns.js';
 
 function membersOf(begins: readonly number[], stored?: number): MemberColumns {
-  const members = new MemberColumns();
+  const members = new MemberColumns('blob', new CountedColumns('blob', UNBOUNDED));
   for (const [piece, begin] of begins.entries()) {
     members.add({ codec: 1, begin, plain: 50_000 + piece, stored }, piece, 10);
   }

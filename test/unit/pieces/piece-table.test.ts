@@ -1,6 +1,10 @@
 // The table of pieces: members, ends, limits.
 import { test } from 'tap';
+import { OverlaybdError } from '../../../daemon/errors.js';
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { HeapBudget } from '../../../daemon/lib/heap-budget.js';
 import { MAX_DECODED_BYTES } from '../../../daemon/pieces/limits.js';
+import { packedBytes, packTable } from '../../../daemon/pieces/packed-table.js';
 import {
   NO_MEMBER,
   PieceTableBuilder,
@@ -104,5 +108,64 @@ await test('pieces of one member that overlap are refused before a read takes ho
     },
     { code: 'LIMIT' },
   );
+  t.end();
+});
+
+/** Counts as the opener does. */
+class Counting {
+  readonly heap: HeapBudget;
+  readonly spend = UNBOUNDED.spend;
+  readonly turn = UNBOUNDED.turn;
+  bytes = 0;
+  readonly #most: number;
+
+  constructor(most: number, mostHeap = 0) {
+    this.#most = most;
+    this.heap = new HeapBudget(mostHeap);
+  }
+
+  readonly keep = (bytes: number): void => {
+    this.bytes += bytes;
+    if (this.bytes > this.#most) throw new OverlaybdError('LIMIT', 'too much');
+  };
+}
+
+await test('columns are announced before they are allocated, and the table instead of them at the end', (t) => {
+  const counting = new Counting(2 ** 30);
+  const builder = new PieceTableBuilder('blob', counting);
+  for (let i = 0; i < 1000; i++) builder.addStored(piece(i, 1));
+  t.ok(counting.bytes > 1000 * 50, `${counting.bytes} bytes before the end`);
+  const table = builder.finish(1000);
+  t.equal(counting.bytes, tableBytes(table));
+  const packed = packTable(table, 'blob', counting);
+  t.equal(counting.bytes, packedBytes(packed));
+  const small = new Counting(20_000);
+  const refused = new PieceTableBuilder('blob', small);
+  t.throws(
+    () => {
+      for (let i = 0; i < 1000; i++) refused.addStored(piece(i, 1));
+    },
+    { code: 'LIMIT' },
+  );
+  t.ok(refused.size < 1000);
+  small.bytes = 0;
+  t.throws(() => packTable(table, 'blob', small), { code: 'LIMIT' }, 'what packing needs');
+  t.end();
+});
+
+function add(heap: number, begins: readonly number[]): void {
+  const builder = new PieceTableBuilder('blob', new Counting(2 ** 30, heap));
+  for (const begin of begins) builder.addStored(piece(begin, 1));
+}
+
+await test('members out of their order are found by a table on the heap', (t) => {
+  const down = Array.from({ length: 100 }, (_, i) => 100 - i);
+  add(0, down.toReversed());
+  add(10_000, down);
+  t.throws(() => add(9999, down), {
+    code: 'LIMIT',
+    message:
+      'blob: its 100 members so far are not in their order, and finding them takes, with what other layers have, more than 9999 bytes of memory',
+  });
   t.end();
 });

@@ -1,6 +1,7 @@
 // Spans that do not fit their layer or each other.
 import { test } from 'tap';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { HeapBudget } from '../../../daemon/lib/heap-budget.js';
 import { spanTable } from '../../../daemon/soci/spans.js';
 import { parseZtoc } from '../../../daemon/soci/ztoc.js';
 import { writeFlat } from '../../support/flat-writer.js';
@@ -12,10 +13,11 @@ const CHECKPOINT = 17 + 32_768;
 async function spansWith(
   form: ZtocOptions['form'],
   change: (parts: ZtocParts) => void = () => undefined,
+  effort = UNBOUNDED,
 ) {
   const { ztoc } = await writeZtoc(SOCI_ARCHIVE, { form, spanSize: 40_000, change });
   const parsed = await parseZtoc(ztoc, 'ztoc', UNBOUNDED);
-  return spanTable(parsed, { name: 'ztoc', headerSize: 10, effort: UNBOUNDED });
+  return spanTable(parsed, { name: 'ztoc', headerSize: 10, effort });
 }
 
 await test('spans follow each other; neighbours share a byte if a block begins within it', async (t) => {
@@ -81,4 +83,23 @@ await test('what is wrong without compression', async (t) => {
     parts.maxSpanId = 0;
   });
   await t.rejects(spans, { code: 'LIMIT', message: /at most 67108864 bytes of the archive/ });
+});
+
+const refused = (bytes: number): void => {
+  throw new Error(`no room for ${bytes}`);
+};
+
+await test('spans are announced before memory is taken for them', async (t) => {
+  for (const form of ['gzip', 'plain'] as const) {
+    let kept = 0;
+    const keep = (bytes: number): void => void (kept += bytes);
+    const { count } = await spansWith(form, undefined, { ...UNBOUNDED, keep });
+    t.ok(kept >= count * 120, form);
+    await t.rejects(spansWith(form, undefined, { ...UNBOUNDED, keep: refused }), /no room for/);
+    const heap = new HeapBudget(120 * count - 1);
+    await t.rejects(spansWith(form, undefined, { ...UNBOUNDED, heap }), {
+      code: 'LIMIT',
+      message: new RegExp(`^ztoc: .* other layers have, at most \\d+ bytes .* got ${count} spans$`),
+    });
+  }
 });

@@ -3,6 +3,7 @@ import { test } from 'tap';
 import { ObjectTableBuilder } from '../../../daemon/composefs/object-table.js';
 import { readToc } from '../../../daemon/estargz/toc.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
+import { HeapBudget } from '../../../daemon/lib/heap-budget.js';
 import { LayerTreeBuilder, type EntryDraft } from '../../../daemon/tree/builder.js';
 
 const MOST = 100_000;
@@ -10,14 +11,14 @@ const COUNT = 1000;
 
 /** Adds entries until one is refused. @returns how many there are then */
 function added(draft: (i: number) => EntryDraft, count = COUNT): number {
-  const options = { name: 'layer', hasWhiteouts: true, mostHeapBytes: MOST };
+  const options = { name: 'layer', hasWhiteouts: true, heap: new HeapBudget(MOST) };
   const builder = new LayerTreeBuilder(options);
   try {
     for (let i = 0; i < count; i++) builder.add(draft(i));
   } catch (error) {
     const { code, message } = error as { code: string; message: string };
     const expected =
-      'layer: hard links, devices and different sets of extended attributes take more than 100000 bytes of memory';
+      'layer: hard links, devices and different sets of extended attributes of all layers take more than 100000 bytes of memory';
     if (code !== 'LIMIT' || message !== expected) throw error;
   }
   return builder.count;
@@ -35,8 +36,7 @@ function tocOf(count: number): Promise<unknown> {
     codec: 'gzip',
     end: 1000,
     needsDigests: true,
-    effort: UNBOUNDED,
-    mostHeapBytes: MOST,
+    effort: { ...UNBOUNDED, heap: new HeapBudget(MOST) },
   });
 }
 

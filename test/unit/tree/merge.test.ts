@@ -328,6 +328,13 @@ await test('entries and names of all layers have limits', (t) => {
   const long = new LayerTree('long', { ...layer.columns, bytes: 2 ** 28 }, 0);
   checkLayers([long, long], 'image');
   t.throws(() => checkLayers([long, long, layer], 'image'), { code: 'LIMIT' });
+  const rangeStarts = Uint32Array.of(0, 0, 8_000_000);
+  const sparse = new LayerTree('sparse', { ...layer.columns, rangeStarts }, 0);
+  checkLayers([sparse, sparse, layer], 'image');
+  t.throws(() => checkLayers([sparse, sparse, sparse], 'image'), {
+    code: 'LIMIT',
+    message: 'image: 24000000 ranges of data in its lowest 3 layers, at most 16000000',
+  });
   t.end();
 });
 

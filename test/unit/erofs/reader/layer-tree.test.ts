@@ -3,6 +3,7 @@ import { test } from 'tap';
 import { ErofsImage } from '../../../../daemon/erofs/reader/image.js';
 import { addTree, type TreeRules } from '../../../../daemon/erofs/reader/layer-tree.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
+import { HeapBudget } from '../../../../daemon/lib/heap-budget.js';
 import { LayerTreeBuilder } from '../../../../daemon/tree/builder.js';
 import type { LayerTree } from '../../../../daemon/tree/layer-tree.js';
 import { writeComposefs, type ImageFile } from '../../../support/composefs-writer.js';
@@ -78,7 +79,7 @@ await test('what is kept while a hostile tree is walked has a limit', async (t) 
       new MemorySource(writeComposefs([{ path: '', mode: 0o040755 }, ...files]).bytes),
       UNBOUNDED,
     );
-    const image = new ErofsImage(bytes, superblock, 'image', most);
+    const image = new ErofsImage(bytes, superblock, 'image', new HeapBudget(most));
     const builder = new LayerTreeBuilder({ name: 'image', hasWhiteouts: false });
     await addTree(image, builder, rules, UNBOUNDED);
     return builder.finish().count;

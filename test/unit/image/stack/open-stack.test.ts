@@ -1,11 +1,20 @@
-// How often a blob is read while its image is opened: with the fingerprint, from the command line to the merged index.
+// How often a blob is read while its image is opened: with the fingerprint, from the command line to the merged index. What the
+// layers take of the heap together.
 // The results are tested in open.test.ts and ../inspect.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
+import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
+import { HeapBudget } from '../../../../daemon/lib/heap-budget.js';
+import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
+import { BlobPool } from '../../../../daemon/image/plan/blob-pool.js';
+import { sourceOfWords } from '../../../../daemon/image/plan/image-source.js';
+import { openImage } from '../../../../daemon/image/stack/open.js';
+import { noImages } from '../../../../daemon/registry/remote.js';
 import { FileSource } from '../../../../daemon/blob/file-source.js';
 import { inspectImage } from '../../../../daemon/inspect/inspect-image.js';
 import { openDevice } from '../../../support/in-process.js';
+import { writeEstargz, type TocFile } from '../../../support/estargz-writer.js';
 import { writeLsmt } from '../../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../../support/pattern.js';
 import { wrapTar } from '../../../support/tar-writer.js';
@@ -73,3 +82,64 @@ for (const [name, blob, most] of cases) {
     t.ok(inspected.length <= most, `inspect: ${inspected.join(' ')}`);
   });
 }
+
+const DEVICE_BYTES = 56;
+const LINK_BYTES = 280;
+
+function numbered(count: number, entry: (i: number) => TocFile['entry']): TocFile[] {
+  return Array.from({ length: count }, (_, i) => ({ entry: entry(i) }));
+}
+
+/** A layer with so many devices, and hard links, which take memory only while the layer is read. */
+function hostile(devices: number, links: number): Buffer {
+  return writeEstargz(
+    [
+      { entry: { name: 'f', type: 'reg' } },
+      ...numbered(devices, (i) => ({ name: `d${i}`, type: 'char', devMajor: 1, devMinor: 2 })),
+      ...numbered(links, (i) => ({ name: `l${i}`, type: 'hardlink', linkName: 'f' })),
+    ],
+    { form: 'eStargz' },
+  ).blob;
+}
+
+async function openWithHeap(paths: readonly string[], bytes: number): Promise<string> {
+  const readers = new ReaderFactory();
+  const pool = new BlobPool(readers);
+  const heap = new HeapBudget(bytes);
+  const image = await openImage(sourceOfWords(paths), {
+    pool,
+    readers,
+    remote: noImages,
+    records: null,
+    effort: { ...UNBOUNDED, heap },
+    strict: false,
+  });
+  for (const blob of image.blobs) blob.release();
+  return image.description;
+}
+
+await test('the layer that is being read shares the heap with those that are open', async (t) => {
+  const folder = t.testdir();
+  const [devices, links] = [1000, 100];
+  const layers: [devices: number, links: number][] = [
+    [devices, links],
+    [devices + 1, links],
+    [1, links],
+  ];
+  const paths = layers.map((counts, i) => {
+    const path = join(folder, `layer${i}`);
+    writeFileSync(path, hostile(...counts));
+    return path;
+  });
+  const [first = '', second = '', third = ''] = paths;
+  const most = 2 * devices * DEVICE_BYTES + links * (LINK_BYTES + 20);
+  t.match(await openWithHeap([first, first], most), /^2 layers of files/);
+  const each = most - 1000 * DEVICE_BYTES + 500;
+  t.match(await openWithHeap([second, third], each), /^2 layers/, 'links are given back');
+  t.match(await openWithHeap([first], each), /^1 layer of files/);
+  t.match(await openWithHeap([second], each), /^1 layer of files/);
+  await t.rejects(openWithHeap([first, second], each), {
+    code: 'LIMIT',
+    message: `${second}: hard links, devices and different sets of extended attributes of all layers take more than ${each} bytes of memory`,
+  });
+});
