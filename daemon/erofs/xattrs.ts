@@ -2,6 +2,7 @@
 // alike, such as a label of SELinux, is stored once.
 
 import { viewOf } from '../lib/bytes.js';
+import { sha256Of } from '../lib/sha256.js';
 import { OPAQUE_MARK, OVERLAY_XATTRS } from '../tree/merged-tree.js';
 import { compareBytes } from '../tree/names.js';
 import {
@@ -55,30 +56,41 @@ export interface DroppedXattrs {
   first: string | null;
 }
 
+/** Of a longer value the digest is compared: values may have 256 MiB, and the texts of keys are on the heap. */
+const MAX_KEY_VALUE = 64;
+
+/** A set of xattrs. Hostile layers have very many: there is one table of them, and one object for each. */
+interface PlannedSet {
+  /** How many inodes have it. */
+  uses: number;
+  /** What can be stored; null before the second pass, and when it has its area. */
+  stored: readonly Stored[] | null;
+  area: XattrArea | null;
+}
+
+const NONE: readonly Stored[] = [];
+
 export class XattrPlan {
   readonly dropped: DroppedXattrs = { count: 0, first: null };
-  readonly #known = new Map<string, Stored>();
-  /** How many inodes have each set. */
-  readonly #uses = new Map<XattrSet, number>();
-  readonly #areas = new Map<XattrSet, XattrArea>();
+  readonly #sets = new Map<XattrSet, PlannedSet>();
   readonly #sharedInOrder: Stored[] = [];
-  #candidates: Map<XattrSet, readonly Stored[]> | null = null;
+  #isCounted = false;
   /** Bytes of the shared area so far, a multiple of 4. */
   #sharedSize = 0;
 
   /** The first pass: counts the xattrs of one more inode. */
   count(set: XattrSet): void {
-    this.#uses.set(set, (this.#uses.get(set) ?? 0) + 1);
+    const planned = this.#sets.get(set);
+    if (planned) planned.uses++;
+    else this.#sets.set(set, { uses: 1, stored: null, area: null });
   }
 
   /** The second pass, for the inodes in their order: where the xattrs of one of them are stored. */
   areaOf(set: XattrSet): XattrArea | null {
-    this.#candidates ??= this.#allCandidates();
-    let area = this.#areas.get(set);
-    if (!area) {
-      area = this.#layOut(this.#candidates.get(set) as readonly Stored[]);
-      this.#areas.set(set, area);
-    }
+    if (!this.#isCounted) this.#findStored();
+    const planned = this.#sets.get(set) as PlannedSet;
+    const area = (planned.area ??= this.#layOut(planned.stored ?? NONE));
+    planned.stored = null;
     return area.size === 0 ? null : area;
   }
 
@@ -91,14 +103,16 @@ export class XattrPlan {
     for (const each of this.#sharedInOrder) writeEntry(bytes, begin + 4 * each.shared, each);
   }
 
-  #allCandidates(): Map<XattrSet, readonly Stored[]> {
-    const all = new Map<XattrSet, readonly Stored[]>();
-    for (const [set, uses] of this.#uses) all.set(set, this.#candidatesOf(set, uses));
-    return all;
+  #findStored(): void {
+    this.#isCounted = true;
+    // Needed here only.
+    const known = new Map<string, Stored>();
+    for (const [set, planned] of this.#sets)
+      planned.stored = this.#storedOf(set, planned.uses, known);
   }
 
-  #candidatesOf(set: XattrSet, uses: number): Stored[] {
-    const candidates: Stored[] = [];
+  #storedOf(set: XattrSet, uses: number, known: Map<string, Stored>): Stored[] {
+    const all: Stored[] = [];
     let size = XATTR_HEADER;
     for (const [i, name] of set.names.entries()) {
       const value = set.values[i] as Uint8Array;
@@ -111,27 +125,17 @@ export class XattrPlan {
         continue;
       }
       size += room;
-      const stored = this.#intern(short.index, short.name, value);
+      const stored = interned(known, short.index, short.name, value);
       stored.uses += uses;
-      candidates.push(stored);
+      all.push(stored);
     }
-    return candidates;
-  }
-
-  #intern(index: number, name: string, value: Uint8Array): Stored {
-    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
-    const key = `${index}:${name.length}:${name}${text}`;
-    let known = this.#known.get(key);
-    if (!known) {
-      known = { index, name, value, uses: 0, shared: -1 };
-      this.#known.set(key, known);
-    }
-    return known;
+    return all;
   }
 
   #layOut(stored: readonly Stored[]): XattrArea {
-    const shared = stored.filter(({ uses }) => uses > 1).slice(0, MAX_SHARED);
-    const own = stored.filter((each) => !shared.includes(each));
+    const isShared = stored.some(({ uses }) => uses > 1);
+    const shared = isShared ? stored.filter(({ uses }) => uses > 1).slice(0, MAX_SHARED) : NONE;
+    const own = isShared ? stored.filter((each) => !shared.includes(each)) : stored;
     for (const each of shared) {
       if (each.shared >= 0) continue;
       each.shared = this.#sharedSize / 4;
@@ -148,6 +152,21 @@ export class XattrPlan {
     dropped.count += uses;
     if (dropped.first === null || compareBytes(name, dropped.first) < 0) dropped.first = name;
   }
+}
+
+function interned(
+  known: Map<string, Stored>,
+  index: number,
+  name: string,
+  value: Uint8Array,
+): Stored {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
+  const text =
+    value.length > MAX_KEY_VALUE ? ` ${sha256Of(bytes)}` : `=${bytes.toString('latin1')}`;
+  const key = `${index}:${name.length}:${name}${text}`;
+  let found = known.get(key);
+  if (!found) known.set(key, (found = { index, name, value, uses: 0, shared: -1 }));
+  return found;
 }
 
 /**

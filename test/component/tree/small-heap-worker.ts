@@ -1,7 +1,10 @@
-// Merges hostile layers on a thread with a small heap; small-heap.test.ts starts it.
+// Merges (and writes) hostile layers on a thread with a small heap; small-heap.test.ts starts it.
 import { parentPort, workerData } from 'node:worker_threads';
+import { writeErofs } from '../../../daemon/erofs/write.js';
 import { LayerTreeBuilder } from '../../../daemon/tree/builder.js';
 import type { LayerTree } from '../../../daemon/tree/layer-tree.js';
+import { packSections, unpackSections } from '../../../daemon/lib/sections.js';
+import { treeOfSections, treeSections } from '../../../daemon/tree/tree-record.js';
 import { mergeLayers } from '../../../daemon/tree/merge.js';
 
 const COUNT = 12_000;
@@ -34,7 +37,19 @@ const cases: Record<string, () => LayerTree[]> = {
     upper.add({ path: 'way/.wh.x', type: 'reg' });
     return [lower.finish(), upper.finish()];
   },
+  // 2000 values of 60,000 bytes, in a record and back. EROFS is written, too: it has room for them.
+  record: () => {
+    const builder = new LayerTreeBuilder({ name: 'record', hasWhiteouts: true });
+    for (let i = 0; i < 2000; i++) {
+      const value = Buffer.alloc(60_000, `${i}`);
+      builder.add({ path: `${i}`, type: 'reg', xattrs: new Map([['user.x', value]]) });
+    }
+    const record = packSections(null, treeSections(builder.finish()));
+    return [treeOfSections(unpackSections(record, 'record').sections, 'record')];
+  },
 };
 
 const layers = cases[workerData as string]?.() ?? [];
-parentPort?.postMessage(mergeLayers(layers).inodes.count);
+const tree = mergeLayers(layers);
+if (workerData === 'record') writeErofs(tree, { uuidSeed: [] });
+parentPort?.postMessage(tree.inodes.count);
