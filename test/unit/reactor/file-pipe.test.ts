@@ -74,6 +74,7 @@ async function connect(test: Test): Promise<Client> {
     requestRefused: () => undefined,
     offered: () => undefined,
     closed: (_connection, { reason }) => closed.push(reason),
+    deadlines: { handshakeMs: 120_000, drainMs: 120_000 },
   });
   connection.start();
   const client = { fd, served, pipes, connection, closed };

@@ -46,7 +46,7 @@ class Host {
       },
       closed: (_connection, summary) => this.closed.push(summary),
       isOffering: () => this.#isOffering,
-      deadlines: { handshakeMs: 10_000, drainMs: 5000 },
+      deadlines: { handshakeMs: 120_000, drainMs: 120_000 },
     });
   }
 
