@@ -2,6 +2,7 @@
 // from a buffer.
 
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { RegistryRef } from '../../daemon/blob/blob-ref.js';
@@ -10,6 +11,8 @@ import type { ChunkFetcher } from '../../daemon/blob/cached-source.js';
 import type { CachedBlob } from '../../daemon/cache/cached-blob.js';
 import { CacheStore, type CacheSettings } from '../../daemon/cache/store.js';
 import type { Logger } from '../../daemon/log/logger.js';
+import { openTargets } from './descriptors.js';
+import { until } from './until.js';
 
 /** A reference to a blob with these bytes. */
 export function refOf(content: Uint8Array): RegistryRef {
@@ -33,6 +36,20 @@ export async function openStore(
 }
 
 /** Does what the fetcher does, in the thread of the store. */
+/**
+ * Releases blobs that nobody else has.
+ * @param folder of the cache. Threads close the files; until then the blobs are in use
+ */
+export async function releaseAll(folder: string, blobs: readonly CachedBlob[]): Promise<void> {
+  for (const blob of blobs) blob.release();
+  const shelves = join(folder, 'v1/blobs');
+  const isOpen = ({ spec }: CachedBlob): boolean => {
+    const digits = spec.digest.slice('sha256:'.length);
+    return openTargets(shelves).some(({ target }) => target.includes(digits));
+  };
+  await until(() => !blobs.some(isOpen));
+}
+
 export class BufferFetcher implements ChunkFetcher {
   readonly fetched: number[] = [];
   readonly hints: [first: number, last: number][] = [];

@@ -15,6 +15,7 @@ import {
   chunkOfContent,
   openStore,
   refOf,
+  releaseAll,
   silentLog,
 } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
@@ -50,8 +51,7 @@ async function setUp(t: Test): Promise<{ folder: string; store: CacheStore; open
   const store = await openStore(t, { cacheFolder: folder });
   const blobs: CachedBlob[] = [];
   for (const n of [0, 1, 2, 3]) blobs.push(await fill(store, n));
-  blobs[0]?.release();
-  blobs[1]?.release();
+  await releaseAll(folder, blobs.slice(0, 2));
   // Until the touches of the releases are done.
   await store.gc();
   return { folder, store, open: blobs.slice(2) };
@@ -177,8 +177,7 @@ await test('when all that is there is in use, chunks go to memory, and reads go 
   t.match(store.status().degraded, /the limit of 2.5 MiB is reached/);
   t.equal(lines.filter((line) => line.includes('the limit of')).length, 1, 'one line');
   t.ok(store.status().bytes < 2.3 * SIZE);
-  first.release();
-  second.release();
+  await releaseAll(folder, [first, second]);
   await store.gc();
   t.equal(store.status().degraded, null);
 });
