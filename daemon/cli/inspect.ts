@@ -1,6 +1,8 @@
 // `overlaybd-nbd inspect`: its options and its output. The facts come from inspect/.
 
 import type { Argv } from 'yargs';
+import { OverlaybdError } from '../errors.js';
+import type { NameFilesystem } from '../inspect/image-facts.js';
 import { EXIT_OK } from './exit-codes.js';
 import { besideOf, besideOptions, type BesideArguments } from './options/beside.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
@@ -37,8 +39,21 @@ export async function run(args: InspectArguments): Promise<number> {
   const bar = new ProgressBar(process.stderr);
   const progress = (done: number, total: number): void => bar.update(done, total);
   const text = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
-    inspectImage(words, args.json === true, remote, besideOf(args), progress),
+    inspectImage(words, args.json === true, remote, besideOf(args), progress, nameFilesystem),
   ).finally(() => bar.clear());
   await print(text);
   return EXIT_OK;
 }
+
+/** As `mount` finds it. */
+const nameFilesystem: NameFilesystem = async (name, read) => {
+  const { detectFilesystem } = await import('../mount/filesystem.js');
+  try {
+    const { type, blockSize } = await detectFilesystem(name, read);
+    return `${type}, blocks of ${blockSize} bytes`;
+  } catch (error) {
+    // There is none that `mount` knows. If it cannot be read, the note about partitions says so.
+    if (error instanceof OverlaybdError) return null;
+    throw error;
+  }
+};

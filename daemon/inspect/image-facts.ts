@@ -13,8 +13,9 @@ import {
   lsmtLayersOf,
   virtualSizeOf,
 } from '../image/stack/open-stack.js';
+import { readDisk } from '../image/disks/disk-partitions.js';
 import { mergedIndex } from './merged-index.js';
-import { partitionFacts, type PartitionFacts } from './partition-facts.js';
+import { diskOf, partitionFacts, type PartitionFacts } from './partition-facts.js';
 import { erofsFacts, type ErofsFacts } from './tree-facts.js';
 import { layerFacts, type LayerFacts } from './layer-facts.js';
 import type { InspectedImage, InspectedLayer } from './open-for-inspection.js';
@@ -51,14 +52,25 @@ export interface ImageFacts {
   readonly device: DeviceFacts | null;
   /** Null where the device has no partition table, or none that can be read: then a note says why. */
   readonly partitions: PartitionFacts | null;
+  /** Of the disk, for people: "ext4, blocks of 4096 bytes". Null: none that is known, or the image is made of files. */
+  readonly filesystem: string | null;
   /** Of an image whose layers are files. */
   readonly erofs: ErofsFacts | null;
   /** Bottom first. */
   readonly layers: readonly LayerFacts[];
 }
 
+/** Names the file system on a disk, for people; null: none that is known. */
+export type NameFilesystem = (
+  name: string,
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+) => Promise<string | null>;
+
 /** @throws OverlaybdError LIMIT when the layers have too many segments to be merged */
-export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
+export async function imageFacts(
+  image: InspectedImage,
+  nameFilesystem: NameFilesystem = () => Promise.resolve(null),
+): Promise<ImageFacts> {
   const { plan, layers: opened } = image;
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
@@ -69,6 +81,7 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
 
   const stack = lsmtLayersOf(opened);
   for (const { content } of opened) {
+    if (content.kind === 'raw') notes.push(...content.doubts);
     if (content.kind === 'half upper') {
       const other = content.part === 'data' ? 'index' : 'data';
       notes.push(
@@ -98,6 +111,13 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
   const device = index && deviceFacts(index, opened.length, layerOf);
   const treeDevice = tree && treeDeviceFacts(tree, opened.length);
   if (tree) notes.push(...tree.notes);
+  const partitions = await partitionFacts(plan.name, opened, index, notes);
+  const disk = partitions ? null : diskOf(opened, index);
+  const filesystem = disk
+    ? await nameFilesystem(plan.name, (offset, length) =>
+        readDisk(disk, offset, Math.max(0, Math.min(length, disk.size - offset))),
+      )
+    : null;
   const mapped = (device ?? treeDevice)?.mappedBytes ?? (isRaw ? virtualSize : 0);
   return {
     name: plan.name,
@@ -109,7 +129,8 @@ export async function imageFacts(image: InspectedImage): Promise<ImageFacts> {
     possibleParents: layers.length - 1,
     device: device ?? treeDevice,
     erofs: tree && erofsFacts(tree),
-    partitions: await partitionFacts(plan.name, opened, index, notes),
+    partitions,
+    filesystem,
     layers,
   };
 }

@@ -1,6 +1,6 @@
 // The whole of `inspect` but the command line: words to text. Opens, gathers, renders, closes.
 
-import { imageFacts } from './image-facts.js';
+import { imageFacts, type NameFilesystem } from './image-facts.js';
 import type { Beside } from '../image/plan/image-source.js';
 import { NO_REMOTE, type Remote } from '../registry/remote.js';
 import { withInspectedImage, type InspectedImage } from './open-for-inspection.js';
@@ -19,9 +19,10 @@ export function inspectImage(
   remote: Remote = NO_REMOTE,
   beside: Beside | null = null,
   progress?: Progress,
+  nameFilesystem?: NameFilesystem,
 ): Promise<string> {
   const use = async (image: InspectedImage): Promise<string> => {
-    const facts = await imageFacts(image);
+    const facts = await imageFacts(image, nameFilesystem);
     return json ? `${printableJson(facts)}\n` : renderFacts(facts);
   };
   return withInspectedImage(words, use, remote, beside, progress);

@@ -51,6 +51,7 @@ function imageRows(facts: ImageFacts): Row[] {
     );
   }
   if (facts.erofs) rows.push(...erofsRows(facts.erofs));
+  else if (facts.filesystem !== null) rows.push(['file system', facts.filesystem]);
   rows.push(['files', exactSize(facts.fileBytes)]);
   if (facts.ratio !== null) {
     const of = device ? 'of what is mapped' : 'of the virtual size';

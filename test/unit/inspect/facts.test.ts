@@ -2,7 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { imageFacts, type ImageFacts } from '../../../daemon/inspect/image-facts.js';
+import {
+  imageFacts,
+  type NameFilesystem,
+  type ImageFacts,
+} from '../../../daemon/inspect/image-facts.js';
+import { renderFacts } from '../../../daemon/inspect/render-facts.js';
 import { inspectImage } from '../../../daemon/inspect/inspect-image.js';
 import { withInspectedImage } from '../../../daemon/inspect/open-for-inspection.js';
 import { writeLsmt, type LsmtImage } from '../../support/lsmt-writer.js';
@@ -190,6 +195,19 @@ await t.test('facts of raw disk images', async (test) => {
     virtualSize: 50_000,
     layers: [{ content: 'raw', zfile: { originalBytes: 50_000, blocks: 13 } }],
   });
+});
+
+await t.test('a disk: the file system on it, and doubts about its size', async (test) => {
+  const [disk] = files(test, { disk: textBytes(1, 50_000) });
+  const nameFilesystem: NameFilesystem = async (name, read) =>
+    `${name.split('/').at(-1)} of ${(await read(0, 100_000)).length}`;
+  const found = await withInspectedImage([disk as string], (image) =>
+    imageFacts(image, nameFilesystem),
+  );
+  test.equal(found.filesystem, 'disk of 50000');
+  test.match(found.notes, [/^its size of 50000 bytes is not a multiple of 512 \(336 left over\)/]);
+  test.match(renderFacts(found), /^ {2}file system {5}disk of 50000\n/m);
+  test.equal((await facts([disk as string])).filesystem, null);
 });
 
 await t.test('text output of all facts', async (test) => {
