@@ -5,7 +5,7 @@ import type { Argv } from 'yargs';
 import { attachDevice, detachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
 import { MAIN } from '../lib/program.js';
-import { absoluteUri, exportUri, isNbdUri } from '../mount/export-uri.js';
+import { absoluteUri, checkExport, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
 import {
   mountDevice,
@@ -15,7 +15,7 @@ import {
 } from '../mount/mount-device.js';
 import { mountFuse } from '../mount/mount-fuse.js';
 import { fuseOptions, safeOptions, userOptions } from '../mount/mount-options.js';
-import { currentMounts, mountPoint } from '../mount/mount-point.js';
+import { checkFree, currentMounts, mountPoint } from '../mount/mount-point.js';
 import { programs } from '../mount/programs.js';
 import {
   attachOptions,
@@ -93,6 +93,7 @@ export async function run(args: MountArguments): Promise<number> {
   const safe = isFuse ? fuseOptions(allowed, isRoot()) : safeOptions(allowed);
   const options = [...safe, ...userOptions(args.options ?? [], isFuse)];
   const dir = await mountPoint(folder);
+  if (isFuse) await checkFree(dir, await currentMounts());
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
   // once(): if something hangs, a second Ctrl-C ends the process at once.
@@ -198,8 +199,12 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
   }
   if (!source) return [absoluteUri(first, (path) => resolve(path))];
   const client = controlClient(args.state);
-  const { listening, starting } = await client.status();
+  const { listening, starting, exports } = await client.status();
   if (starting) throw new OverlaybdError('BUSY', 'the daemon is starting: it listens nowhere yet');
+  checkExport(
+    source.export,
+    exports.map(({ name }) => name),
+  );
   const uri = exportUri(listening, source.export);
   if (uri !== null) return [uri];
   throw new OverlaybdError(

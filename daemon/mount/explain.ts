@@ -33,6 +33,10 @@ const UMOUNT: Advice = [
 const FUSE: Advice = [
   [/unknown option|invalid option/i, 'the program does not know an option of -o'],
   [
+    /NBD_REP_ERR_UNKNOWN|export is not available|server replied with error to opt_go/i,
+    'the server has no such export: nbdinfo --list URI lists those that it has',
+  ],
+  [
     /allow_other|user_allow_other/,
     'only root may use allow_other, unless /etc/fuse.conf has user_allow_other',
   ],

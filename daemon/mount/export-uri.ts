@@ -1,6 +1,11 @@
 // NBD URIs: chooses one for an export of a running daemon, recognises them, makes their paths absolute.
 // Does not connect.
 
+import { OverlaybdError } from '../errors.js';
+import { quoted } from '../lib/printable.js';
+
+/** Exports that a message lists. */
+const MOST_LISTED = 20;
 /** Clear text only, because nbdfuse then needs no certificates; the local ones first. */
 const PREFERRED = ['nbd+unix:', 'nbd:', 'nbd+vsock:'] as const;
 
@@ -15,6 +20,19 @@ export function exportUri(listening: readonly string[], name: string): string | 
     if (uri !== undefined) return withExport(uri, name);
   }
   return null;
+}
+
+/** @throws OverlaybdError NOT_FOUND with the exports that there are */
+export function checkExport(name: string, exports: readonly string[]): void {
+  if (exports.includes(name)) return;
+  const few = exports.slice(0, MOST_LISTED).map((each) => quoted(each));
+  const more = exports.length - few.length;
+  const list =
+    few.length === 0
+      ? 'it has none'
+      : `it has ${few.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const message = `export ${quoted(name)}: the daemon has no such export, and there is no such file; ${list}`;
+  throw new OverlaybdError('NOT_FOUND', message);
 }
 
 /** Whether a word is an NBD URI and not a path or the name of an export. */

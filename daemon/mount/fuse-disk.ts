@@ -18,6 +18,8 @@ import { monotonicMs } from '../lib/clock.js';
 const PREFIX = 'overlaybd-nbd-fuse-';
 /** The path of the file in the mount table; mkdtemp(3) makes the six characters. */
 const DISK = /^(\/(?:.*\/)?overlaybd-nbd-fuse-[A-Za-z0-9]{6})\/disk\/nbd$/s;
+/** What an error of the server begins with. */
+const OWN_ERROR = 'overlaybd-nbd: ';
 const TICK_MS = 20;
 /** How long nbdfuse may take to start: the server may be far away. */
 const READY_MS = 60_000;
@@ -171,11 +173,19 @@ async function ready(folder: string, started: Started, signal: AbortSignal): Pro
     const why = endOfWait(end, signal, deadline);
     if (why !== null) {
       const log = (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).trim();
+      const ours = ownErrors(log);
+      if (ours !== '' && end !== null) throw new OverlaybdError('MOUNT', ours);
       const output = log === '' ? why : `${why}: ${log.slice(-2000)}`;
       throw new OverlaybdError('MOUNT', `nbdfuse: ${explainFuse({ code: -1, output })}`);
     }
     await pause(TICK_MS);
   }
+}
+
+/** What the server says that nbdfuse has started. What nbdfuse says after it is only that the server has ended. */
+function ownErrors(log: string): string {
+  const lines = log.split('\n').filter((line) => line.startsWith(OWN_ERROR));
+  return lines.map((line) => line.slice(OWN_ERROR.length)).join('\n');
 }
 
 function endOfWait(end: string | null, signal: AbortSignal, deadline: number): string | null {

@@ -1,6 +1,6 @@
 // The mount point: checks that a folder can be one, and finds what is mounted at one.
 
-import { lstat, readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, opendir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf, OverlaybdError } from '../errors.js';
 import { mountAt, parseMountinfo, type MountEntry } from './mountinfo.js';
@@ -31,6 +31,25 @@ export async function mountPoint(dir: string): Promise<string> {
     throw new OverlaybdError('MOUNT', `${dir}: ${messageOf(error)}`, { cause: error });
   }
   throw new OverlaybdError('BAD_ARGUMENT', `${dir}: not a folder`);
+}
+
+/**
+ * Checks that nothing would be hidden in a folder: programs of FUSE 2 refuse such a folder in words of their own, and others
+ * do not.
+ * @param dir as {@link mountPoint} returns it
+ * @throws OverlaybdError BUSY, BAD_ARGUMENT
+ */
+export async function checkFree(dir: string, mounts: readonly MountEntry[]): Promise<void> {
+  const mounted = mountAt(mounts, dir);
+  if (mounted) {
+    const facts = `${mounted.source} (${mounted.type}) is mounted there already`;
+    throw new OverlaybdError('BUSY', `${dir}: ${facts}; unmount it first, or name another folder`);
+  }
+  const folder = await opendir(dir).catch(() => null);
+  if (!folder) return;
+  const first = await folder.read().catch(() => null);
+  await folder.close();
+  if (first) throw new OverlaybdError('BAD_ARGUMENT', `${dir}: the folder is not empty`);
 }
 
 /**

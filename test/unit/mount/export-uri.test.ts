@@ -1,6 +1,6 @@
 // The URI that nbdfuse gets for an export of a running daemon.
 import { test } from 'tap';
-import { absoluteUri, exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
+import { absoluteUri, checkExport, exportUri, isNbdUri } from '../../../daemon/mount/export-uri.js';
 
 await test('a Unix socket is preferred, then TCP without TLS', (t) => {
   const unix = 'nbd+unix:///?socket=/run/a%20b.sock';
@@ -52,5 +52,18 @@ await test('relative paths in a URI are made absolute', (t) => {
     absolute('nbds://u@h/?tls-psk-file=k.psk&tls-certificates=pki'),
     'nbds://u@h/?tls-psk-file=/here/k.psk&tls-certificates=/here/pki',
   );
+  t.end();
+});
+
+await test('an export that a daemon does not have: those that it has', (t) => {
+  t.doesNotThrow(() => checkExport('web', ['db', 'web']));
+  t.throws(() => checkExport('wbe', ['db', 'web']), {
+    code: 'NOT_FOUND',
+    message:
+      'export "wbe": the daemon has no such export, and there is no such file; it has "db", "web"',
+  });
+  t.throws(() => checkExport('x', []), { message: /; it has none$/ });
+  const many = Array.from({ length: 25 }, (_, i) => `e${i}`);
+  t.throws(() => checkExport('x', many), { message: /"e19" and 5 more$/ });
   t.end();
 });

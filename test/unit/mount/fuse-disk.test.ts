@@ -1,6 +1,6 @@
 // The folder in which nbdfuse shows a disk: made, recognized in the mount table, and removed.
 import { EventEmitter, once } from 'node:events';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'tap';
 import {
@@ -11,6 +11,7 @@ import {
   startDisk,
   stopDisk,
 } from '../../../daemon/mount/fuse-disk.js';
+import type { Programs } from '../../../daemon/mount/programs.js';
 import type { MountEntry } from '../../../daemon/mount/mountinfo.js';
 import { Undo } from '../../../daemon/mount/undo.js';
 import { shortFolder } from '../../support/daemon-process.js';
@@ -58,6 +59,25 @@ await test('an nbdfuse that ends at once is an error with its message', async (t
   });
   t.same(await undo.run(), []);
   t.same([machine.running, readdirSync(runtime)], [0, []]);
+});
+
+await test('of a server that ends, its own message is the error', async (t) => {
+  const machine = new FakeMachine();
+  const runtime = shortFolder(t);
+  const undo = new Undo();
+  const said =
+    'overlaybd-nbd: /x/empty: empty\nnbd_connect_command: recv: server disconnected unexpectedly\n';
+  const start: Programs['start'] = (_path, _args, log) => {
+    writeSync(log, said);
+    return { pid: 999_999_999, ended: Promise.resolve('exit code 1'), kill: () => undefined };
+  };
+  const programs = { ...machine.programs, start };
+  const tools = { ...toolsOf(machine, runtime), programs };
+  await t.rejects(startDisk(['--command', 'x'], tools, undo), {
+    code: 'MOUNT',
+    message: /^\/x\/empty: empty$/,
+  });
+  t.same(await undo.run(), []);
 });
 
 await test('an interrupt while nbdfuse connects ends it', async (t) => {

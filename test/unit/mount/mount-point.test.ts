@@ -2,7 +2,12 @@
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { currentMounts, mountedAt, mountPoint } from '../../../daemon/mount/mount-point.js';
+import {
+  checkFree,
+  currentMounts,
+  mountedAt,
+  mountPoint,
+} from '../../../daemon/mount/mount-point.js';
 import type { MountEntry } from '../../../daemon/mount/mountinfo.js';
 
 const mountOf = (mountPath: string, source = 'x'): MountEntry => ({
@@ -46,6 +51,20 @@ await test('a mount is found through symbolic links, the topmost first', async (
   await t.rejects(mountedAt(join(folder, 'none'), mounts), {
     code: 'NOT_FOUND',
     message: `${folder}/none: no such folder`,
+  });
+});
+
+await test('a folder for FUSE is empty, and nothing is mounted there', async (t) => {
+  const folder = realpathSync(t.testdir({ empty: {}, full: { file: '' } }));
+  const empty = join(folder, 'empty');
+  await checkFree(empty, [mountOf(folder)]);
+  await t.rejects(checkFree(empty, [mountOf(empty, 'disk')]), {
+    code: 'BUSY',
+    message: /empty: disk \(.*\) is mounted there already; unmount it first/,
+  });
+  await t.rejects(checkFree(join(folder, 'full'), []), {
+    code: 'BAD_ARGUMENT',
+    message: `${folder}/full: the folder is not empty`,
   });
 });
 
