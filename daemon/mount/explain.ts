@@ -33,7 +33,7 @@ const UMOUNT: Advice = [
 const FUSE: Advice = [
   [/unknown option|invalid option/i, 'the program does not know an option of -o'],
   [
-    /NBD_REP_ERR_UNKNOWN|export is not available|server replied with error to opt_go/i,
+    /has no export named|NBD_REP_ERR_UNKNOWN|export is not available/i,
     'the server has no such export: nbdinfo --list URI lists those that it has',
   ],
   [

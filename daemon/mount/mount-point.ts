@@ -37,7 +37,7 @@ export async function mountPoint(dir: string): Promise<string> {
  * Checks that nothing would be hidden in a folder: programs of FUSE 2 refuse such a folder in words of their own, and others
  * do not.
  * @param dir as {@link mountPoint} returns it
- * @throws OverlaybdError BUSY, BAD_ARGUMENT
+ * @throws OverlaybdError BUSY
  */
 export async function checkFree(dir: string, mounts: readonly MountEntry[]): Promise<void> {
   const mounted = mountAt(mounts, dir);
@@ -49,7 +49,7 @@ export async function checkFree(dir: string, mounts: readonly MountEntry[]): Pro
   if (!folder) return;
   const first = await folder.read().catch(() => null);
   await folder.close();
-  if (first) throw new OverlaybdError('BAD_ARGUMENT', `${dir}: the folder is not empty`);
+  if (first) throw new OverlaybdError('BUSY', `${dir}: the folder is not empty`);
 }
 
 /**

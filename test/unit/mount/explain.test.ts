@@ -51,3 +51,10 @@ await test('umount and FUSE programs', (t) => {
     t.match(explainFuse(failed(output)), advice, output);
   t.end();
 });
+
+await test('nbdfuse: an export that the server does not have', (t) => {
+  const output =
+    "nbd_connect_uri: handshake: server has no export named 'nope': No such file or directory";
+  t.match(explainFuse(failed(output)), /; .*: nbdinfo --list URI lists those that it has$/);
+  t.end();
+});

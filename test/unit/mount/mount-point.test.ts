@@ -63,7 +63,7 @@ await test('a folder for FUSE is empty, and nothing is mounted there', async (t)
     message: /empty: disk \(.*\) is mounted there already; unmount it first/,
   });
   await t.rejects(checkFree(join(folder, 'full'), []), {
-    code: 'BAD_ARGUMENT',
+    code: 'BUSY',
     message: `${folder}/full: the folder is not empty`,
   });
 });
