@@ -9,11 +9,13 @@ import {
   type OpenedLayer,
   type StackOptions,
 } from '../image/stack/open-stack.js';
+import { archiveNote } from '../image/stack/archive-note.js';
 import { planImage, type ImagePlan } from '../image/plan/plan.js';
 import { contentSources, mergedTree, showsWhiteouts, treesOf } from '../image/stack/tree-image.js';
 import { inspectionOptions } from '../inspect/open-for-inspection.js';
 import type { Progress } from '../lib/effort.js';
 import type { Remote } from '../registry/remote.js';
+import type { LayerTree } from '../tree/layer-tree.js';
 import { treeRoot, type OpenSource } from './tree-files.js';
 import type { ImageFile } from './image-file.js';
 import type { OpenedDisk } from './opened-disk.js';
@@ -56,7 +58,12 @@ export async function withFiles<T>(
     for (const note of plan.notes) tell(note);
     name = plan.name;
     if (isOfTrees(layers)) {
-      if (partition === null) return await use(rootOf(layers, plan, options));
+      if (partition === null) {
+        const trees = treesOf(layers, name);
+        const archive = archiveNote(layers, trees);
+        if (archive !== null) tell(archive);
+        return await use(rootOf(layers, trees, plan, options));
+      }
       const message = `--partition: ${name} is made of layers of files, and has no partitions`;
       throw new OverlaybdError('BAD_ARGUMENT', message);
     }
@@ -71,10 +78,10 @@ export async function withFiles<T>(
 
 function rootOf(
   layers: readonly OpenedLayer[],
-  { name, layer }: ImagePlan,
+  trees: readonly LayerTree[],
+  { layer }: ImagePlan,
   options: StackOptions,
 ): ImageFile {
-  const trees = treesOf(layers, name);
   const tree = mergedTree(trees, showsWhiteouts(layers, layer));
   return treeRoot(tree, sourceOpener(layers, options), layer === undefined ? undefined : [layer]);
 }

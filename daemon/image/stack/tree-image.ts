@@ -14,6 +14,7 @@ import { SECTOR, type LayerTree } from '../../tree/layer-tree.js';
 import { layerAlone, mergeLayers } from '../../tree/merge.js';
 import type { MergedTree } from '../../tree/merged-tree.js';
 import { shownPath } from '../../tree/names.js';
+import { archiveNote } from './archive-note.js';
 import type { ContentSource } from './content-sources.js';
 import type { OpenedLayer } from './open-stack.js';
 import { placesOf } from '../chunks/piece-places.js';
@@ -62,6 +63,8 @@ export function treeImage(
     ...(content.kind === 'tree' ? content.notes : []),
     ...(missing ? [missing.message] : []),
   ]);
+  const archive = archiveNote(layers, trees);
+  if (archive !== null) notes.push(archive);
   if (dropped.first !== null) {
     const what = counted(dropped.count, 'extended attribute');
     notes.push(
