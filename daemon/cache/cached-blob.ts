@@ -77,6 +77,15 @@ export interface CacheEntry {
   readonly lastUsed: number;
 }
 
+/** What `gc` has removed. */
+export interface Collected {
+  /** Bytes on disk, also of manifests and of chunks of open blobs. */
+  readonly freedBytes: number;
+  /** Blobs, complete or not, that are gone. */
+  readonly blobs: number;
+  readonly records: number;
+}
+
 /** What `verify` found of one blob or record. */
 export interface CacheCheck {
   readonly digest: string;

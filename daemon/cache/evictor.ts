@@ -48,6 +48,7 @@ export function pinnedTail(size: number): number {
 
 /** What the folder has. */
 interface Removable {
+  readonly what: 'blob' | 'record';
   /** On disk. */
   readonly bytes: number;
   readonly lastUsed: number;
@@ -57,6 +58,8 @@ interface Removable {
 
 export class Evictor {
   evictedBytes = 0;
+  /** Whole ones. */
+  readonly evicted = { blob: 0, record: 0 };
   /** On disk, or on their way there, as far as is known. */
   bytes = 0;
   settings: EvictorSettings;
@@ -241,7 +244,11 @@ export class Evictor {
     const { blobs, records } = await this.#scan();
     const small = records.filter(({ isCopy }) => !isCopy);
     const large: Removable[] = [
-      ...blobs.map((blob) => ({ ...blob, remove: () => removeUnused(this.#lock, blob) })),
+      ...blobs.map((blob) => ({
+        ...blob,
+        what: 'blob' as const,
+        remove: () => removeUnused(this.#lock, blob),
+      })),
       ...removables(
         records.filter(({ isCopy }) => isCopy),
         blobs,
@@ -278,6 +285,7 @@ export class Evictor {
       // oxlint-disable-next-line no-await-in-loop
       if (!(await each.remove())) continue;
       this.freed(each.bytes);
+      this.evicted[each.what]++;
       freed += each.bytes;
     }
     return freed;
@@ -288,6 +296,7 @@ export class Evictor {
 function removables(records: readonly FoundRecord[], blobs: readonly FoundBlob[]): Removable[] {
   return records.map((record) => ({
     ...record,
+    what: 'record',
     remove: async () => {
       if (await isRecordUsed(record, blobs)) return false;
       await removeRecord(record);

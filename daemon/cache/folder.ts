@@ -1,7 +1,10 @@
-// The paths of the cache, and the meaning of file names. Creates the folder.
+// The paths of the cache, and the meaning of file names. Creates nothing.
 
-import { dirname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { codeOf, OverlaybdError } from '../errors.js';
 import { sha256Digits } from '../lib/sha256.js';
+import { bounded } from './disk.js';
 
 /** A program that knows no other version leaves these files alone. */
 const LAYOUT = 'v1';
@@ -22,6 +25,27 @@ export function defaultCacheFolder(env: NodeJS.ProcessEnv): string | null {
   if (unit) return unit;
   if (env['XDG_CACHE_HOME']) return join(env['XDG_CACHE_HOME'], 'overlaybd-nbd');
   return env['HOME'] ? join(env['HOME'], '.cache', 'overlaybd-nbd') : null;
+}
+
+/**
+ * For commands that look at a cache: they make none.
+ * @throws OverlaybdError NOT_FOUND if there is none, IO
+ */
+export async function checkCacheThere(path: string): Promise<void> {
+  const where = resolve(path);
+  for (const [each, lacks] of [
+    [where, 'no such folder'],
+    [join(where, LAYOUT), 'there is no cache in this folder'],
+  ] as const) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop
+      await bounded(each, () => stat(each));
+    } catch (error) {
+      if (codeOf(error) !== 'NOT_FOUND') throw error;
+      const facts = { path: where };
+      throw new OverlaybdError('NOT_FOUND', `${where}: ${lacks}`, { facts, cause: error });
+    }
+  }
 }
 
 /** @returns null for any other file */

@@ -7,7 +7,7 @@ import { readFully } from '../blob/source.js';
 import { codeOf, OverlaybdError } from '../errors.js';
 import { sha256Digits } from '../lib/sha256.js';
 import { removeFiles, USERS_LOCK } from './blob-files.js';
-import type { CacheCheck, CacheEntry } from './cached-blob.js';
+import type { CacheCheck, CacheEntry, Collected } from './cached-blob.js';
 import {
   bounded,
   checksumRange,
@@ -102,16 +102,19 @@ export async function removeFromCache(
 
 /**
  * Removes what nothing can use: files without their other half, files of broken writes, old manifests.
- * @returns bytes that this freed
  * @throws OverlaybdError IO
  */
-export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Promise<number> {
-  let freed = 0;
+export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Promise<Collected> {
+  let freedBytes = 0;
+  let blobsGone = 0;
+  let recordsGone = 0;
   for (const blob of await scanBlobs(folder)) {
     // oxlint-disable-next-line no-await-in-loop
     if (await isWhole(blob)) continue;
     // oxlint-disable-next-line no-await-in-loop
-    if (await removeUnused(lock, blob)) freed += blob.bytes;
+    if (!(await removeUnused(lock, blob))) continue;
+    freedBytes += blob.bytes;
+    blobsGone++;
   }
   const blobs = await scanBlobs(folder);
   const kept = new Set<string>();
@@ -125,10 +128,13 @@ export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Pro
       if (kept.has(`${small}/${name}`)) continue;
       const days = TEMPORARY.test(name) ? TEMPORARY_DAYS : UNUSED_DAYS;
       // oxlint-disable-next-line no-await-in-loop
-      freed += await removeOld(`${small}/${name}`, days * DAY_MS);
+      const freed = await removeOld(`${small}/${name}`, days * DAY_MS);
+      if (freed === null) continue;
+      freedBytes += freed;
+      if (small === folder.records) recordsGone++;
     }
   }
-  return freed;
+  return { freedBytes, blobs: blobsGone, records: recordsGone };
 }
 
 /**
@@ -260,9 +266,10 @@ async function readHeader(state: CacheFile): Promise<StateHeader | null> {
   return decodeHeader(await readFully(sourceOf(state), 0, STATE_HEADER_SIZE));
 }
 
-async function removeOld(path: string, age: number): Promise<number> {
+/** @returns bytes that this freed; null: it stays */
+async function removeOld(path: string, age: number): Promise<number | null> {
   const status = await bounded(path, () => lstat(path)).catch(() => null);
-  if (!status || Date.now() - status.mtimeMs < age) return 0;
+  if (!status || Date.now() - status.mtimeMs < age) return null;
   await bounded(`remove ${path}`, () => rm(path, { force: true }));
   return status.size;
 }

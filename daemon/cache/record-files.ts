@@ -59,7 +59,7 @@ export async function scanRecords(folder: CacheFolder): Promise<FoundRecord[]> {
     if (isTemporary && !status.isFile()) continue;
     const bytes = blocks * STAT_BLOCK;
     const key = { digits, kind: kind as RecordKind };
-    found.push({ ...key, path, bytes, isCopy, isTemporary, lastUsed: mtimeMs });
+    found.push({ ...key, path, bytes, isCopy, isTemporary, lastUsed: Math.floor(mtimeMs) });
   }
   return found;
 }

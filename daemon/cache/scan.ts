@@ -47,7 +47,7 @@ export async function scanBlobs(folder: CacheFolder): Promise<FoundBlob[]> {
         data: kind === 'state' ? (other?.data ?? null) : path,
         state: kind === 'state' ? path : (other?.state ?? null),
         bytes: (other?.bytes ?? 0) + status.blocks * STAT_BLOCK,
-        lastUsed: Math.max(other?.lastUsed ?? 0, status.mtimeMs),
+        lastUsed: Math.max(other?.lastUsed ?? 0, Math.floor(status.mtimeMs)),
       });
     }
   }

@@ -19,7 +19,7 @@ import {
   removeFiles,
   type BlobFiles,
 } from './blob-files.js';
-import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus } from './cached-blob.js';
+import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus, Collected } from './cached-blob.js';
 import { bounded, closeCacheFile, hashFile } from './disk.js';
 import { Evictor } from './evictor.js';
 import { FolderLock } from './folder-lock.js';
@@ -164,12 +164,19 @@ export class CacheStore {
     await this.#place.evictor.run();
   }
 
-  /** Removes what nothing needs. @returns bytes that this freed. @throws OverlaybdError IO */
-  async gc(): Promise<number> {
-    if (!this.#place) return 0;
-    const freed = await collectGarbage(this.#place.folder, this.#place.lock);
-    await this.#place.evictor.run();
-    return freed;
+  /** Removes what nothing can use, and then evicts down to the limits. @throws OverlaybdError IO */
+  async gc(): Promise<Collected> {
+    if (!this.#place) return { freedBytes: 0, blobs: 0, records: 0 };
+    const { folder, lock, evictor } = this.#place;
+    const garbage = await collectGarbage(folder, lock);
+    const { evictedBytes } = evictor;
+    const { blob, record } = evictor.evicted;
+    await evictor.run();
+    return {
+      freedBytes: garbage.freedBytes + evictor.evictedBytes - evictedBytes,
+      blobs: garbage.blobs + evictor.evicted.blob - blob,
+      records: garbage.records + evictor.evicted.record - record,
+    };
   }
 
   /** See Evictor.makeRoom. */

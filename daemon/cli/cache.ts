@@ -1,11 +1,14 @@
 // `overlaybd-nbd cache`: shows what the cache of registries has, checks it, and makes room.
 
 import type { Argv } from 'yargs';
-import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
+import type { CacheCheck, CacheEntry, Collected } from '../cache/cached-blob.js';
+import type { RegistrySettings } from '../config/registry-settings.js';
+import { OverlaybdError } from '../errors.js';
 import type { FetchClient } from '../fetch/client.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
 import { printable, printableJson } from '../lib/printable.js';
+import type { Logger } from '../log/logger.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { badArgument, oneOfWords } from './options/values.js';
@@ -23,11 +26,12 @@ export interface CacheArguments extends RegistryArguments {
 export function builder(yargs: Argv): Argv<CacheArguments> {
   return registryOptions(yargs)
     .positional('action', {
-      describe: 'ls: list blobs; rm: remove blobs; gc: make room; verify: check all chunks',
+      describe:
+        'ls: list blobs; rm: remove blobs; gc: remove what nothing can use, then evict down to the limits; verify: check all chunks',
       type: 'string',
     })
     .positional('digest', { describe: 'of rm: sha256:HEX', type: 'string', array: true })
-    .option('json', { describe: 'of ls and verify: print JSON', type: 'boolean' })
+    .option('json', { describe: 'of ls, gc and verify: print JSON', type: 'boolean' })
     .example('$0 cache ls', 'list the blobs of the cache')
     .example(
       '$0 cache gc --cache-size 20G',
@@ -39,10 +43,42 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
 /** @returns the exit code */
 export async function run(args: CacheArguments): Promise<number> {
   const action = oneOfWords('cache', args.action ?? '', ACTIONS);
+  if (action === 'rm' && (args.digest ?? []).length === 0) {
+    throw badArgument('cache rm: name the digests of blobs');
+  }
+  const settings = await registriesOf(args, remark);
+  await checkFolder(settings);
   const { withFetcher } = await import('../fetch/own-fetcher.js');
-  return withFetcher(await registriesOf(args, remark), stderrLog, (_remote, fetcher) =>
-    act(action, fetcher.client(), args),
-  );
+  return withFetcher(settings, log, async (_remote, fetcher) => {
+    const client = fetcher.client();
+    await checkUsable(client);
+    const code = await act(action, client, args);
+    await checkUsable(client);
+    return code;
+  });
+}
+
+/** A daemon goes on without its folder. Here nothing is left to do without it, and the error says why. */
+const log: Logger = {
+  log: (level, message, fields) => {
+    if (fields?.['cache'] !== 'degraded') stderrLog.log(level, message, fields);
+  },
+};
+
+/** @throws OverlaybdError NOT_FOUND, IO */
+async function checkFolder({ cacheFolder }: RegistrySettings): Promise<void> {
+  const { checkCacheThere, defaultCacheFolder } = await import('../cache/folder.js');
+  const path = cacheFolder ?? defaultCacheFolder(process.env);
+  if (path !== null) return checkCacheThere(path);
+  const why = 'neither CACHE_DIRECTORY, XDG_CACHE_HOME nor HOME is set';
+  throw new OverlaybdError('NOT_FOUND', `there is no cache: ${why}: name it with --cache-dir`);
+}
+
+/** @throws OverlaybdError IO if the folder cannot be used, or could not be measured or evicted */
+async function checkUsable(client: FetchClient): Promise<void> {
+  const { folder, degraded, writeErrors } = (await client.status()).cache;
+  if (folder !== null && writeErrors === 0) return;
+  throw new OverlaybdError('IO', `the cache cannot be used: ${degraded ?? 'its disk failed'}`);
 }
 
 async function act(action: Action, client: FetchClient, args: CacheArguments): Promise<number> {
@@ -52,8 +88,7 @@ async function act(action: Action, client: FetchClient, args: CacheArguments): P
     case 'rm':
       return remove(client, args.digest ?? []);
     case 'gc':
-      await print(`${humanSize(await client.cache({ do: 'gc' }))} were freed\n`);
-      return EXIT_OK;
+      return collected(await client.cache({ do: 'gc' }), args.json === true);
     case 'verify':
       return report(await client.cache({ do: 'verify' }), args.json === true);
   }
@@ -77,17 +112,26 @@ async function list(entries: readonly CacheEntry[], json: boolean): Promise<numb
   return EXIT_OK;
 }
 
-/** "2 blobs and 1 record" */
+async function collected(done: Collected, json: boolean): Promise<number> {
+  const { freedBytes, blobs, records } = done;
+  const verb = blobs + records === 1 ? 'was' : 'were';
+  const text = `${countText(blobs, records)} ${verb} removed; ${humanSize(freedBytes)} were freed`;
+  await print(`${json ? printableJson(done) : text}\n`);
+  return EXIT_OK;
+}
+
 function countsOf(entries: readonly { readonly what: 'blob' | 'record' }[]): string {
   const records = entries.filter(({ what }) => what === 'record').length;
-  const blobs = counted(entries.length - records, 'blob');
-  return records === 0 ? blobs : `${blobs} and ${counted(records, 'record')}`;
+  return countText(entries.length - records, records);
+}
+
+/** "2 blobs and 1 record" */
+function countText(blobs: number, records: number): string {
+  const text = counted(blobs, 'blob');
+  return records === 0 ? text : `${text} and ${counted(records, 'record')}`;
 }
 
 async function remove(client: FetchClient, digests: readonly string[]): Promise<number> {
-  if (digests.length === 0) {
-    throw badArgument('cache rm: name the digests of blobs');
-  }
   for (const digest of digests) await client.cache({ do: 'remove', digest });
   return EXIT_OK;
 }

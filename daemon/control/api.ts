@@ -175,6 +175,10 @@ export interface CacheVerdict {
 /** POST /v1/cache/gc */
 export interface CacheGain {
   readonly freedBytes: number;
+  /** Blobs that are gone. */
+  readonly blobs: number;
+  /** Records of layers that are gone. */
+  readonly records: number;
 }
 
 /** A registry, a mirror, a store or a token service that was asked. */

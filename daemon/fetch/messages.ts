@@ -7,7 +7,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
-import type { CacheCheck, CacheEntry } from '../cache/cached-blob.js';
+import type { CacheCheck, CacheEntry, Collected } from '../cache/cached-blob.js';
 import type { PullPolicy, RegistrySettings } from '../config/registry-settings.js';
 import type { LogFields, LogLevel } from '../log/logger.js';
 import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
@@ -58,7 +58,7 @@ export interface Answers {
   status: FetchStatus;
   list: CacheEntry[];
   remove: null;
-  gc: number;
+  gc: Collected;
   room: string | null;
   verify: CacheCheck[];
   warm: WarmProgress;

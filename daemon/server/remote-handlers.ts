@@ -41,7 +41,7 @@ export function remoteOperations(
   return {
     cache: () => cacheState(fetcher.client(), images),
     removeFromCache: (digest) => removeFromCache(fetcher.client(), images, digest),
-    collectCache: async () => ({ freedBytes: await fetcher.client().cache({ do: 'gc' }) }),
+    collectCache: () => fetcher.client().cache({ do: 'gc' }),
     verifyCache: async () => ({ blobs: await fetcher.client().cache({ do: 'verify' }) }),
     hosts: async () => hostList(await fetchStatus(), daemon.registries),
     warmJobs: async () => jobs.list(),

@@ -1,12 +1,20 @@
 // `warm` and `cache`, against a registry of this process: what they fetch, print, check and remove.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { humanSize } from '../../daemon/lib/format-size.js';
+import { DaemonProcess, commandLine, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { RawNbdClient } from '../support/nbd-client.js';
+import { runTool } from '../support/tools.js';
 import { compare, remoteImage, remoteOptions } from '../support/registry/remote-image.js';
 
 t.setTimeout(300_000);
+
+const NO_HOME = ['-u', 'CACHE_DIRECTORY', '-u', 'XDG_CACHE_HOME', 'HOME=/nonexistent'];
+
+interface Listed {
+  readonly bytes: number;
+}
 
 interface Entry {
   readonly digest: string;
@@ -59,7 +67,7 @@ await t.test('warm fetches an image, and cache shows, checks and removes it', as
   const left = await runDaemon(['cache', 'ls', ...inCache]);
   test.notMatch(left.stdout, digest);
   const collected = await runDaemon(['cache', 'gc', ...inCache]);
-  test.match(collected, { code: 0, stdout: / were freed\n$/ }, collected.stderr);
+  test.match(collected, { code: 0, stdout: /^0 blobs.* were freed\n$/ }, collected.stderr);
 });
 
 await t.test('warm finds wrong bytes that no other check can see', async (test) => {
@@ -85,11 +93,65 @@ await t.test('warm finds wrong bytes that no other check can see', async (test) 
   await daemon.stop(test);
 });
 
+await t.test('gc says what it has evicted', async (test) => {
+  const { front, name } = await remoteImage(test, {});
+  for (const json of [false, true]) {
+    const cache = join(shortFolder(test), 'cache');
+    const warmed = await runDaemon(['warm', name, ...remoteOptions([front], cache)]);
+    test.equal(warmed.code, 0, warmed.stderr);
+    const list = async (): Promise<Listed[]> => {
+      const { stdout } = await runDaemon(['cache', 'ls', '--json', '--cache-dir', cache]);
+      return JSON.parse(stdout) as Listed[];
+    };
+    const sum = (entries: readonly Listed[]): number =>
+      entries.reduce((all, { bytes }) => all + bytes, 0);
+    const before = await list();
+    const words = ['cache', 'gc', '--cache-size', '1', '--cache-dir', cache];
+    const { code, stdout, stderr } = await runDaemon(json ? [...words, '--json'] : words);
+    test.equal(code, 0, stderr);
+    const after = await list();
+    const blobs = before.length - after.length;
+    test.ok(blobs > 0);
+    if (json) {
+      test.same(JSON.parse(stdout), { freedBytes: sum(before) - sum(after), blobs, records: 0 });
+    } else {
+      const freed = humanSize(sum(before) - sum(after));
+      test.match(stdout, new RegExp(`^${blobs} blobs? (was|were) removed; ${freed} were freed\n$`));
+    }
+  }
+});
+
+await t.test('a folder that is no cache is an error, and stays as it is', async (test) => {
+  const folder = shortFolder(test);
+  mkdirSync(join(folder, 'empty'));
+  mkdirSync(join(folder, 'open/v1'), { recursive: true });
+  chmodSync(join(folder, 'open'), 0o777);
+  writeFileSync(join(folder, 'file'), '');
+  const found = {
+    none: /no such folder/,
+    empty: /no cache in this/,
+    file: /file/,
+    open: /mode 777/,
+  };
+  for (const words of [['ls'], ['gc'], ['verify'], ['rm', `sha256:${'0'.repeat(64)}`]]) {
+    for (const [name, message] of Object.entries(found)) {
+      const options = ['--cache-dir', join(folder, name)];
+      const { code, stdout, stderr } = await runDaemon(['cache', ...words, ...options]);
+      test.match({ code, stdout, stderr }, { code: 1, stdout: '', stderr: message });
+      test.match(stderr, /^.*\n$/, 'one line');
+    }
+    const none = await runTool('env', [...NO_HOME, ...commandLine(['cache', ...words])]);
+    test.match(none, { code: 1, stdout: '', stderr: /no such folder/ });
+  }
+  test.same(readdirSync(folder).toSorted(), ['empty', 'file', 'open']);
+  test.same(readdirSync(join(folder, 'empty')), []);
+});
+
 await t.test('what is wrong is said', async (test) => {
   const cache = ['--cache-dir', join(shortFolder(test), 'cache')];
   for (const [words, code, message] of [
     [['cache', 'rm'], 2, /name the digests of blobs/],
-    [['cache', 'rm', 'sha256:x'], null, /sha256:x/],
+    [['cache', 'rm', 'sha256:x'], 1, /no such folder/],
     [['cache'], 2, /at least 1/],
     [['cache', 'verfy'], 2, /"verfy": not one of ls, rm, gc, verify; did you mean verify\?/],
     [['warm', '--offline', 'registry.example/none:1'], null, /registry\.example\/none/],

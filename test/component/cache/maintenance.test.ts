@@ -81,6 +81,7 @@ await test('the list', async (t) => {
   ]);
   t.ok((list[0]?.bytes ?? 0) >= 4 * CHUNK_SIZE && (list[0]?.bytes ?? 0) < 5 * CHUNK_SIZE + 20_000);
   t.ok(Date.now() - (list[0]?.lastUsed ?? 0) < 3_600_000);
+  t.ok(list.every(({ lastUsed }) => Number.isInteger(lastUsed)));
   await removeFromCache(folder, lock, refOf(PARTIAL).digest);
   await t.rejects(removeFromCache(folder, lock, refOf(PARTIAL).digest), { code: 'NOT_FOUND' });
   t.equal((await listCache(folder)).length, 1);
@@ -149,7 +150,7 @@ await test('verify takes out what has the name of a record and cannot be one', a
 
 await test('garbage: halves, headers that are none, old manifests', async (t) => {
   const { folder, lock, paths } = await setUp(t);
-  t.equal(await collectGarbage(folder, lock), 0);
+  t.same(await collectGarbage(folder, lock), { freedBytes: 0, blobs: 0, records: 0 });
   t.ok(paths()['data']);
   const digest = `sha256:${'0'.repeat(64)}`;
   const manifest = folder.manifest(digest) ?? '';
@@ -162,11 +163,13 @@ await test('garbage: halves, headers that are none, old manifests', async (t) =>
   utimesSync(manifest, longAgo, longAgo);
   utimesSync(temporary, longAgo, longAgo);
   writeFileSync(join(folder.path, 'v1', 'README'), 'not ours');
-  t.equal(await collectGarbage(folder, lock), 8);
+  t.same(await collectGarbage(folder, lock), { freedBytes: 8, blobs: 0, records: 0 });
   t.same([manifest, temporary, recent].map(existsSync), [false, false, true]);
 
   rmSync(paths()['state'] ?? '');
-  t.ok((await collectGarbage(folder, lock)) >= 4 * CHUNK_SIZE);
+  const half = await collectGarbage(folder, lock);
+  t.ok(half.freedBytes >= 4 * CHUNK_SIZE);
+  t.equal(half.blobs, 1);
   t.notOk(paths()['data']);
   t.ok(paths()['blob'], 'the complete one stays');
 });

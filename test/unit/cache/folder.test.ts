@@ -1,8 +1,14 @@
 // Names of the cache: defaults, and that no name of a registry leads out of the folder.
+import { readdirSync } from 'node:fs';
 import { relative } from 'node:path';
 import * as fc from 'fast-check';
 import { test } from 'tap';
-import { CacheFolder, defaultCacheFolder, parseBlobFile } from '../../../daemon/cache/folder.js';
+import {
+  CacheFolder,
+  checkCacheThere,
+  defaultCacheFolder,
+  parseBlobFile,
+} from '../../../daemon/cache/folder.js';
 import { holds } from '../../support/holds.js';
 import { SEED } from '../../support/seed.js';
 
@@ -19,6 +25,21 @@ await test('the folder if none is configured', (t) => {
   t.equal(defaultCacheFolder({ HOME: '/home/u' }), '/home/u/.cache/overlaybd-nbd');
   t.equal(defaultCacheFolder({}), null);
   t.end();
+});
+
+await test('whether there is a cache', async (t) => {
+  const path = t.testdir({ empty: {}, cache: { v1: {} }, file: '' });
+  await checkCacheThere(`${path}/cache`);
+  await t.rejects(checkCacheThere(`${path}/none/none`), {
+    code: 'NOT_FOUND',
+    message: `${path}/none/none: no such folder`,
+  });
+  await t.rejects(checkCacheThere(`${path}/empty`), {
+    code: 'NOT_FOUND',
+    message: `${path}/empty: there is no cache in this folder`,
+  });
+  await t.rejects(checkCacheThere(`${path}/file`), { code: 'IO' });
+  t.same(readdirSync(path).toSorted(), ['cache', 'empty', 'file']);
 });
 
 await test('names of blobs', (t) => {
