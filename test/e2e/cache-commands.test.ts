@@ -155,7 +155,7 @@ await t.test('what is wrong is said', async (test) => {
     [['cache'], 2, /at least 1/],
     [['cache', 'verfy'], 2, /"verfy": not one of ls, rm, gc, verify; did you mean verify\?/],
     [['warm', '--offline', 'registry.example/none:1'], null, /registry\.example\/none/],
-    [['warm', `oci:${shortFolder(test)}`], null, /oci/],
+    [['warm', `oci:${shortFolder(test)}`], null, /not an OCI layout/],
   ] as const) {
     const { code: ended, stderr } = await runDaemon([...words, ...cache]);
     test.match(stderr, message, words.join(' '));
