@@ -6,6 +6,7 @@ import { sourceOfWords } from '../image/plan/image-source.js';
 import {
   isOfTrees,
   openStack,
+  wholeNotes,
   type OpenedLayer,
   type StackOptions,
 } from '../image/stack/open-stack.js';
@@ -55,7 +56,7 @@ export async function withFiles<T>(
       beside: beside ?? undefined,
     });
     const layers = await openStack(plan, options);
-    for (const note of plan.notes) tell(note);
+    for (const note of [...plan.notes, ...wholeNotes(layers, plan.name)]) tell(note);
     name = plan.name;
     if (isOfTrees(layers)) {
       if (partition === null) {

@@ -12,6 +12,7 @@ import {
   isOfTrees,
   lsmtLayersOf,
   virtualSizeOf,
+  wholeNotes,
 } from '../image/stack/open-stack.js';
 import { readDisk } from '../image/disks/disk-partitions.js';
 import { mergedIndex } from './merged-index.js';
@@ -74,7 +75,7 @@ export async function imageFacts(
   const { plan, layers: opened } = image;
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
-  const notes = [...plan.notes];
+  const notes = [...plan.notes, ...wholeNotes(opened, plan.name)];
 
   const sizes = new Map(opened.flatMap(fileSizes));
   const fileBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);

@@ -19,7 +19,7 @@ import type { LayerDigests, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_LAYERS, MAX_MANIFEST_SIZE } from './manifest.js';
 import { stackOf } from './overlaybd-layers.js';
 import { parseReference, type ArchiveReference } from './reference.js';
-import { diffIdsOf, ordinaryNote } from './ordinary-image.js';
+import { diffIdsOf } from './ordinary-image.js';
 import { readTarMembers, type TarMember } from './tar-members.js';
 
 /** Images of one archive. */
@@ -88,7 +88,7 @@ async function resolveIn(
   const digests = new Map<string, LayerDigests>(
     parts.map((part, i) => [keyOfRef(part), { blob: null, plain: diffIds[i] ?? null }]),
   );
-  return { name, digest, lowers: parts, digests, trace: null, notes: [ordinaryNote(name)] };
+  return { name, digest, lowers: parts, digests, trace: null, notes: [] };
 }
 
 /** @throws OverlaybdError UNSUPPORTED */

@@ -30,11 +30,6 @@ const configSchema = v.pipe(
   }),
 );
 
-/** @param name of the image */
-export function ordinaryNote(name: string): string {
-  return `${name}: an ordinary image: its first opening reads all of its layers`;
-}
-
 /**
  * An image whose layers are served as they are.
  * @param problems why no other image is served in its place: sentences without their subject
@@ -54,7 +49,7 @@ export async function ordinaryImage(
     checkServedDigest(layer.digest, layerPlace(name, i, layers));
     return place.blob(layer);
   });
-  const notes = [ordinaryNote(name), ...new Set(problems.map((each) => `${name}: ${each}`))];
+  const notes = [...new Set(problems.map((each) => `${name}: ${each}`))];
   const image: ResolvedImage = { name, digest, lowers, sociIndex: 'none', trace: null, notes };
   return withDigests(image, manifest, place);
 }

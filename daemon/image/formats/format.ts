@@ -79,6 +79,8 @@ export type LayerContent =
       readonly needs?: readonly LayerNeed[];
       /** It is made for an overlayfs on top: if it is the only layer, its whiteouts are shown. */
       readonly isForOverlay?: true;
+      /** Bytes of its blob, if all of it had to be read now, as no record of it could be used. */
+      readonly readWhole?: number;
       /** For people. */
       readonly notes: readonly string[];
     }

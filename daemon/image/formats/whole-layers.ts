@@ -103,7 +103,15 @@ export async function openWholeLayer(
   checkPlain(read.digests.plain, expected, source.name);
   const name = source.name + PLAIN_NAMES[format];
   const around = read.table && ({ kind: 'pieces', name, table: read.table, format } as const);
-  return { kind: 'tree', format, tree: read.tree, around, notes, ...(copy !== null && { copy }) };
+  return {
+    kind: 'tree',
+    format,
+    tree: read.tree,
+    around,
+    notes,
+    ...(copy !== null && { copy }),
+    ...(!kept && isWorthIt && { readWhole: source.size }),
+  };
 }
 
 /** @returns null if there is no record that can be used */

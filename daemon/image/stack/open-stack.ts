@@ -5,6 +5,8 @@ import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
 import type { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
+import { counted } from '../../lib/counted.js';
+import { humanSize } from '../../lib/format-size.js';
 import { PARALLEL_FILES, withHeap } from '../../lib/effort.js';
 import { settleEach } from '../../lib/gate.js';
 import { LSMT_FLAG } from '../../lsmt/format.js';
@@ -69,6 +71,21 @@ export async function openStack(plan: ImagePlan, options: StackOptions): Promise
   }
   if (upper) layers.push(await openUpper(upper, options));
   return layers;
+}
+
+/** What people should know, if layers had to be read as a whole to open an image. */
+export function wholeNotes(
+  layers: readonly Pick<OpenedLayer, 'content'>[],
+  name: string,
+): string[] {
+  const contents = [...new Set(layers.map(({ content }) => content))];
+  const sizes = contents.flatMap((each) => (each.kind === 'tree' ? (each.readWhole ?? []) : []));
+  if (sizes.length === 0) return [];
+  const bytes = humanSize(sizes.reduce((sum, size) => sum + size, 0));
+  const verb = sizes.length === 1 ? 'was' : 'were';
+  return [
+    `${name}: ${counted(sizes.length, 'layer')} of ${layers.length} ${verb} read as a whole to open it: ${bytes}`,
+  ];
 }
 
 /** Layers that may have to be read as a whole, which takes long. @param contents gets their contents */

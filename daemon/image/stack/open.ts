@@ -25,6 +25,7 @@ import {
   targetsOf,
   virtualSizeOf,
   type OpenedLayer,
+  wholeNotes,
 } from './open-stack.js';
 import { planImage, type ImagePlan } from '../plan/plan.js';
 import type { RecordsPlace, RemoteImages } from '../../registry/remote.js';
@@ -165,7 +166,7 @@ async function openPlanned(
   const image = {
     name,
     ...disk,
-    notes: [...plan.notes, ...disk.notes],
+    notes: [...plan.notes, ...wholeNotes(layers, name), ...disk.notes],
     marks: withSeeds(
       marks,
       layers.flatMap(({ seeds }) => seeds),

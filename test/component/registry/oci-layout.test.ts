@@ -93,7 +93,7 @@ await test('referrers by their tag, and among the images', async (t) => {
   const native = { artifactType: NATIVE };
   const converted = layout.manifest({ ...imageManifest(layers), subject: plain }, null, native);
   t.match(await resolve(`oci:${layout.folder}:plain`), {
-    notes: [/its first opening reads all/, /its configuration has no digests/],
+    notes: [/its configuration has no digests/],
   });
   layout.manifest(imageIndex([converted]), String(plain['digest']).replace(':', '-'));
   t.match(await resolve(`oci:${layout.folder}:plain`), {
@@ -115,7 +115,7 @@ await test('layers without annotations are recognised by their bytes', async (t)
   layout.manifest(imageManifest([layout.blob(Buffer.from('text'), null, OCI_LAYER)]), 'plain');
   t.match(await resolve(`oci:${layout.folder}:plain`), {
     lowers: { length: 1 },
-    notes: [/an ordinary image: its first opening reads all of its layers/, /its configuration/],
+    notes: [/its configuration/],
   });
 });
 

@@ -318,13 +318,13 @@ await test('an ordinary image to which none refers is served as it is', async (t
   t.match(found, {
     digest,
     lowers: [blobOf('one'), blobOf('two')],
-    notes: [`${NAME}: an ordinary image: its first opening reads all of its layers`],
+    notes: [],
   });
   t.same((await resolve(registry, { known })).notes, found.notes, 'that is still so');
   // Everything is known then, also that nothing refers to the image.
   registry.failure = () => Promise.reject(new OverlaybdError('REMOTE', 'down'));
   const again = await resolve(registry, { known });
-  t.match(again, { digest, lowers: { length: 2 }, notes: { length: 2 } });
+  t.match(again, { digest, lowers: { length: 2 }, notes: { length: 1 } });
   t.same(again.digests, found.digests);
   t.same(registry.requests, [`manifest 1 if not ${String(digest)}`], 'no further question');
 });
@@ -337,7 +337,7 @@ await test('what the configuration of an ordinary image says about its layers', 
     registry.blobs = new Map([[sha256(bytes), bytes]]);
     registry.put({ ...PLAIN, config: descriptor(mediaType, bytes) }, '1');
   };
-  const unknown = { notes: [/an ordinary image/, /has no digests of its unpacked layers/] };
+  const unknown = { notes: [/has no digests of its unpacked layers/] };
   put({ architecture: 'amd64' });
   t.match(await resolve(registry), unknown, 'nothing');
   put({ rootfs: { diff_ids: [1] } }, 'application/vnd.oci.empty.v1+json');
@@ -372,7 +372,6 @@ await test('referrers that cannot be used', async (t) => {
   t.match(await resolve(registry), {
     lowers: [blobOf('one'), blobOf('two')],
     notes: [
-      /an ordinary image/,
       /its referrer .*does not refer to sha256:/,
       /its referrer .*no manifest/,
       /its referrer .*ordinary layers/,
