@@ -268,7 +268,7 @@ function listenError(name: string, errno: number, ours?: string): OverlaybdError
   const known: Record<number, string> = {
     [EADDRINUSE]:
       ours === undefined
-        ? 'another process listens there'
+        ? 'another process listens there: choose another address with --listen'
         : `this daemon listens there already: ${ours} is the same address`,
     [EACCES]: 'no permission',
     [EPERM]: 'no permission to give the socket that owner or group',

@@ -1,19 +1,26 @@
 // `npm start`: makes the demo image and runs the real daemon on it.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeDemoImage, type DemoImage } from './demo-image.js';
 import { demoClients, listenAddress } from './demo-clients.js';
+import { removeDemo, serverOf } from './demo-folder.js';
 import { PROGRAM } from './program.js';
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:10809';
 /** Milliseconds within which two signals count as one: Ctrl+C reaches this process from the terminal and from npm. */
 const SAME_SIGNAL = 500;
 
-const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-demo-'));
+/** Milliseconds between two looks at a daemon that is no child of this process. */
+const LOOK = 200;
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'overlaybd-nbd-demo-')));
 process.once('exit', () => {
-  rmSync(folder, { recursive: true, force: true });
+  const problem = removeDemo(folder, readFileSync('/proc/self/mountinfo', 'utf8'));
+  if (problem === null) return;
+  console.error(`demo: ${problem}`);
+  process.exitCode = 1;
 });
 
 const given = process.argv.slice(2);
@@ -29,7 +36,7 @@ function describe(image: DemoImage, address: string): void {
     `  layer 1  ${top?.file}  ${top?.size} bytes: ${top?.about}`,
     `Serving the two as one read-only NBD export at ${address}. Look at it with one of`,
     ...demoClients(address).map((command) => `  ${command}`),
-    'Ctrl+C stops the daemon and removes the folder.',
+    'Ctrl+C stops the daemon and removes the folder. Another address: npm start -- --listen tcp://127.0.0.1:10810',
     '',
   ];
   console.log(lines.join('\n'));
@@ -42,10 +49,11 @@ function serve(config: string, args: readonly string[]): void {
     detached: true,
   });
   let last = 0;
+  let running = child.pid;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       const now = performance.now();
-      if (now - last > SAME_SIGNAL || last === 0) child.kill(signal);
+      if (now - last > SAME_SIGNAL || last === 0) send(running, signal);
       last = now;
     });
   }
@@ -55,5 +63,20 @@ function serve(config: string, args: readonly string[]): void {
   });
   child.once('exit', (code, signal) => {
     process.exitCode = signal ? 128 + constants.signals[signal] : (code ?? 1);
+    // An upgrade has replaced it.
+    const look = (): void => {
+      running = serverOf(config) ?? undefined;
+      if (running === undefined) return;
+      setTimeout(look, LOOK);
+    };
+    look();
   });
+}
+
+function send(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(pid, signal);
+  } catch {
+    // It has just ended.
+  }
 }
