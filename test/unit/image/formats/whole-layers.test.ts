@@ -11,6 +11,8 @@ import type { RecordKey } from '../../../../daemon/cache/record-files.js';
 import { loadAround, ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
 import { PiecesSource } from '../../../../daemon/pieces/pieces-source.js';
 import { streamedFrame } from '../../../support/long-frame.js';
+import { wholeNotes } from '../../../../daemon/image/stack/open-stack.js';
+import { humanSize } from '../../../../daemon/lib/format-size.js';
 import { LayerRecords } from '../../../../daemon/cache/layer-records.js';
 import { ImageEffort, TooLargeHere } from '../../../../daemon/opener/effort.js';
 import type { Unwrapped } from '../../../../daemon/image/formats/format.js';
@@ -141,6 +143,25 @@ await test('the effort is told first, and may leave it to another thread', async
     tools(readers, effort),
   );
   await t.rejects(opening, TooLargeHere);
+});
+
+await test('what had to be read as a whole is told, unless there was a record of it', async (t) => {
+  const folder = join(t.testdir(), 'cache');
+  const bytes = gzipSync(tar);
+  const digests = { blob: digestOf(bytes), plain: digestOf(tar) };
+  const key = { kind: 'layer', digits: 'b'.repeat(64) } as const;
+  const rules = { digests, recordKey: () => Promise.resolve(key) };
+  const notes: string[][] = [];
+  for (let opening = 0; opening < 2; opening++) {
+    const readers = new FakeReaders(bytes);
+    const used = { ...tools(readers), records: { folder, limit: null } };
+    const content = await openWholeLayer('tar.gz', readers.inner, rules, used);
+    // The image has the layer twice, and one of another kind.
+    const raw = { kind: 'raw', doubts: [], about: null } as const;
+    notes.push(wholeNotes([{ content }, { content }, { content: raw }], 'image'));
+  }
+  const size = humanSize(bytes.length);
+  t.same(notes, [[`image: 1 layer of 3 was read as a whole to open it: ${size}`], []]);
 });
 
 await test('a large record is left to another thread before it is read', async (t) => {
