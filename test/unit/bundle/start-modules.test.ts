@@ -72,6 +72,7 @@ await test('the main thread', (t) => {
     'pieces/limits.js',
     'pieces/shared-members.js',
     'rafs/signs.js',
+    'registry/blob-head.js',
     'registry/digest.js',
     'registry/reference.js',
     'registry/remote.js',
