@@ -84,7 +84,6 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = {
   'nbd/commands MIN_ANNOUNCED_READS': { tests: ['nbd/announced-reads'] },
   'nbd/commands MAX_REQUEST_LENGTH': { tests: ['nbd/chunked-shape'] },
   'tree/range-columns MAX_LAYER_RANGES': { survives: 'reaching it takes 400 MiB' },
-  'tree/under-way MAX_TREE_HEAP': { survives: DEFAULT },
   'tree/under-way MAX_TREE_INODES': { survives: 'reaching it takes 1 GiB' },
   'tree/walk MAX_KNOWN_BYTES': { survives: 'how much is remembered: what is found is the same' },
   'reactor/connection BULK_BYTES': { survives: LOOKS },
