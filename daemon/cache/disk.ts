@@ -10,6 +10,7 @@ import { EISDIR, ELOOP, ENOENT, ENXIO, ETIMEDOUT, errnoText } from '../lib/errno
 import { Gate } from '../lib/gate.js';
 import { inTime } from '../lib/in-time.js';
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { cacheFiles, LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED } from '../native/cache-file.js';
 import { files } from '../native/file.js';
 
@@ -50,7 +51,7 @@ async function open(path: string, create: number | null, own: boolean): Promise<
     cacheFiles.startOpen(id, path, create ?? 0, create === null ? 0 : 1, own ? 1 : 0),
   );
   if (NO_FILE.includes(-result)) {
-    throw new OverlaybdError('UNSUPPORTED', `open ${path}: not a regular file`);
+    throw errorOf('UNSUPPORTED', { path }, 'not a regular file');
   }
   if (result < 0) throw diskError(`open ${path}`, result);
   return { fd: result, size: values[0] as number, path };
@@ -120,9 +121,12 @@ export function unlock(fd: number, position: number, length = 1): void {
   cacheFiles.lock(fd, position, length, LOCK_NONE);
 }
 
+/** @param what a path, with or without what is done: "write /var/cache/x" */
 export function diskError(what: string, errno: number): OverlaybdError {
-  const missing = errno === -ENOENT;
-  return new OverlaybdError(missing ? 'NOT_FOUND' : 'IO', `${what}: ${errnoText(-errno)}`);
+  const code = errno === -ENOENT ? 'NOT_FOUND' : 'IO';
+  const path = /^(?:[a-z]+ )?(\/[^]*)$/.exec(what)?.[1];
+  const facts = path === undefined ? {} : { path };
+  return new OverlaybdError(code, `${what}: ${errnoText(-errno)}`, { facts });
 }
 
 /** libuv has four threads for all calls of the process. A disk that does not answer gets no more than two. */

@@ -2,7 +2,7 @@
 // folder. The kernel ends it with the process.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { monotonicMs } from '../lib/clock.js';
 import { closeCacheFile, lockExclusive, openCacheFile, unlock, type CacheFile } from './disk.js';
 import { openOurs, type ForeignReport } from './foreign.js';
@@ -57,8 +57,7 @@ export class FolderLock {
   async #locked<T>(digits: string, work: () => Promise<T>): Promise<T> {
     // 48 bits: two blobs rarely share a byte, and then only wait for each other.
     const position = Number.parseInt(digits.slice(0, 12), 16);
-    const what = `${this.#path}: byte ${position}`;
-    await waitFor(() => lockExclusive(this.#fd, position), what);
+    await waitFor(() => lockExclusive(this.#fd, position), this.#path, `byte ${position}`);
     try {
       return await work();
     } finally {
@@ -68,11 +67,12 @@ export class FolderLock {
 }
 
 /** @throws OverlaybdError BUSY if `take` does not return true in time */
-export async function waitFor(take: () => boolean, what: string): Promise<void> {
+export async function waitFor(take: () => boolean, path: string, section?: string): Promise<void> {
   const end = monotonicMs() + LOCK_DEADLINE_MS;
   while (!take()) {
     if (monotonicMs() > end) {
-      throw new OverlaybdError('BUSY', `${what}: another process holds the lock`);
+      const facts = { path, ...(section !== undefined && { section }) };
+      throw errorOf('BUSY', facts, 'another process holds the lock');
     }
     await pause(POLL_MS);
   }

@@ -25,8 +25,8 @@ async function checkOwner(path: string, name: string): Promise<void> {
   const { uid, mode } = await bounded(path, () => stat(path));
   const self = process.geteuid?.() ?? 0;
   if ((uid === self || uid === 0) && (mode & 0o022) === 0) return;
-  throw new OverlaybdError(
-    'PERMISSION',
-    `${name} belongs to user ${uid} and has mode ${(mode & 0o777).toString(8)}; it must belong to user ${self}, and only that user may write to it`,
-  );
+  const got = `user ${uid} and has mode ${(mode & 0o777).toString(8)}`;
+  const expected = `user ${self}, and only that user may write to it`;
+  const message = `${name} belongs to ${got}; it must belong to ${expected}`;
+  throw new OverlaybdError('PERMISSION', message, { facts: { path, expected, got } });
 }

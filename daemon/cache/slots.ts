@@ -3,7 +3,7 @@
 
 import { writeSync } from 'node:fs';
 import { CHUNK_SIZE, type ChunkMap } from '../blob/chunk-map.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { errnoText } from '../lib/errno.js';
 import { cacheFiles } from '../native/cache-file.js';
 import { files } from '../native/file.js';
@@ -27,7 +27,7 @@ export class Slots {
     this.#fd = cacheFiles.memory(count * CHUNK_SIZE);
     this.#owners = Array.from({ length: count }, () => null);
     if (this.#fd >= 0) return;
-    throw new OverlaybdError('IO', `memory of the cache: ${errnoText(-this.#fd)}`);
+    throw errorOf('IO', { section: 'memory of the cache' }, errnoText(-this.#fd));
   }
 
   get fd(): number {
@@ -40,7 +40,8 @@ export class Slots {
    * @param map of a blob with chunks there
    */
   adopt(fd: number, map: ChunkMap): void {
-    if (this.#hasPut) throw new OverlaybdError('BUG', 'memory of the cache: it is in use already');
+    if (this.#hasPut)
+      throw errorOf('BUG', { section: 'memory of the cache' }, 'it is in use already');
     if (fd !== this.#fd) {
       files.close(this.#fd);
       this.#fd = fd;

@@ -8,7 +8,8 @@ import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 import { ChunkMap } from '../blob/chunk-map.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
-import { codeOf, messageOf, OverlaybdError } from '../errors.js';
+import { codeOf, messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { Logger } from '../log/logger.js';
 import { files as nativeFiles } from '../native/file.js';
 import type { BlobContext } from './blob-context.js';
@@ -159,7 +160,7 @@ export class CacheStore {
 
   /** @throws OverlaybdError BUSY if a process has it open, NOT_FOUND, IO */
   async remove(digest: string): Promise<void> {
-    if (!this.#place) throw new OverlaybdError('NOT_FOUND', `${digest}: there is no cache folder`);
+    if (!this.#place) throw errorOf('NOT_FOUND', { digest }, 'there is no cache folder');
     await removeFromCache(this.#place.folder, this.#place.lock, digest);
     await this.#place.evictor.run();
   }

@@ -5,7 +5,7 @@ import type { ChunkDigests } from '../blob/chunk-digests.js';
 import { fileExists } from '../blob/file-jobs.js';
 import { chunkLength, CHUNK_SIZE, chunksOf, ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { ETIMEDOUT, errnoText } from '../lib/errno.js';
 import { crc32c } from '../native/crc32c.js';
 import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
@@ -137,10 +137,9 @@ export class StoredBlob implements CachedBlob {
     const turn = this.#turns.get(chunk);
     const length = chunkLength(this.spec.size, chunk);
     if (!turn || bytes.length !== length) {
-      throw new OverlaybdError(
-        'BUG',
-        `${this.spec.name}: chunk ${chunk}: ${bytes.length} bytes of ${length} written, begun: ${turn !== undefined}`,
-      );
+      const facts = { blob: this.spec.name, section: `chunk ${chunk}`, got: bytes.length };
+      const why = `${bytes.length} bytes of ${length} written, begun: ${turn !== undefined}`;
+      throw errorOf('BUG', { ...facts, expected: `${length}` }, why);
     }
     if (this.#digests) checkChunk(this.#digests, this.spec, chunk, bytes);
     try {

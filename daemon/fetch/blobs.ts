@@ -5,7 +5,8 @@ import type { CachedSpec } from '../blob/cached-source.js';
 import { ChunkDigests } from '../blob/chunk-digests.js';
 import { MAP_HITS, MAP_MISSES, MAX_BLOB_BYTES } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
-import { OverlaybdError, type ErrorFacts } from '../errors.js';
+import type { ErrorFacts } from '../errors.js';
+import { errorOf, overLimit } from '../lib/fault.js';
 import { FetchBlob } from './fetch-blob.js';
 import { MAX_OPEN_BLOBS } from './limits.js';
 import { Refetched } from './refetched.js';
@@ -69,7 +70,7 @@ export class Blobs {
   get(number: number): OpenBlob {
     const blob = this.#byNumber.get(number);
     if (blob) return blob;
-    throw new OverlaybdError('IO', `blob ${number} is not open in the fetcher`);
+    throw errorOf('IO', {}, `blob ${number} is not open in the fetcher`);
   }
 
   find(number: number): OpenBlob | undefined {
@@ -97,16 +98,11 @@ export class Blobs {
    */
   async open(connection: number, ref: RegistryRef): Promise<OpenBlob> {
     if (ref.size > MAX_BLOB_BYTES) {
-      const what = `${ref.size} bytes by its descriptor, at most ${MAX_BLOB_BYTES}`;
-      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`, {
-        facts: factsOfBlob(ref),
-      });
+      throw overLimit(factsOfBlob(ref), ref.size, 'bytes by its descriptor', MAX_BLOB_BYTES);
     }
     if (!this.#byName.has(nameOf(ref)) && this.#byName.size >= MAX_OPEN_BLOBS) {
       const what = `${MAX_OPEN_BLOBS} blobs are open already; remove exports, or start another daemon`;
-      throw new OverlaybdError('LIMIT', `${describeRef(ref)}: ${what}`, {
-        facts: factsOfBlob(ref),
-      });
+      throw errorOf('LIMIT', { ...factsOfBlob(ref), expected: `at most ${MAX_OPEN_BLOBS}` }, what);
     }
     const blob = await this.#openOnce(ref);
     blob.alsoAt(ref);

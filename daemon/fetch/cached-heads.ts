@@ -5,8 +5,9 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { readFully } from '../blob/source.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { ManifestSource } from '../registry/manifest-source.js';
+import { describeRef } from '../blob/blob-ref.js';
 
 /** Opens a blob of the cache while it is used. */
 export type WithBlob = <T>(
@@ -40,12 +41,13 @@ export class CachedHeads implements ManifestSource {
 
   blob(ref: RegistryRef): Promise<Uint8Array> {
     if (this.#source.blob) return this.#source.blob(ref);
-    return Promise.reject(new OverlaybdError('NOT_FOUND', `${ref.digest}: not a manifest`));
+    const facts = { blob: describeRef(ref), digest: ref.digest };
+    return Promise.reject(errorOf('NOT_FOUND', facts, 'not a manifest'));
   }
 }
 
 const gone = (): Promise<never> =>
-  Promise.reject(new OverlaybdError('IO', 'the chunk was evicted meanwhile'));
+  Promise.reject(errorOf('IO', {}, 'the chunk was evicted meanwhile'));
 /** If it is not there, the registry is asked. */
 const GONE: ChunkFetcher = {
   want: gone,

@@ -6,7 +6,8 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { ChunkDigests } from '../blob/chunk-digests.js';
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
 import { DEFAULT_FETCH_DEADLINE } from '../config/registry-settings.js';
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { realClock, type CancelTimer, type Clock } from './clock.js';
 import { ANSWER_MARGIN_MS, MAX_DEATHS, QUESTION_MS } from './limits.js';
 import { AskWindow } from './ask-window.js';
@@ -242,8 +243,11 @@ export class FetchClient implements ChunkFetcher {
     for (const pending of this.#pending.values()) {
       if (this.#window.isWaiting(pending.ask.id)) continue;
       if (++pending.deaths <= MAX_DEATHS) continue;
-      const message = `the fetcher ended ${pending.deaths} times while it had this request; the log says why`;
-      this.#reject(pending, new OverlaybdError('IO', message));
+      const why = `the fetcher ended ${pending.deaths} times while it had this request; the log says why`;
+      const { ask } = pending;
+      const blob = 'blob' in ask ? this.#open.nameOf(ask.blob) : null;
+      const facts = { ...(blob !== null && { blob }), attempts: pending.deaths };
+      this.#reject(pending, errorOf('IO', facts, why));
     }
     this.#window.clear();
     // Wakes the main thread at the next question, unless it starts a fetcher before.
@@ -310,12 +314,12 @@ export class FetchClient implements ChunkFetcher {
   #late({ ask }: Pending): OverlaybdError {
     if (ask.type !== 'want' && ask.type !== 'refetch') {
       const what = `the fetcher has not answered for ${QUESTION_MS / 1000} s`;
-      return new OverlaybdError('IO', `${ask.type}: ${what}`);
+      return errorOf('IO', { section: ask.type, seconds: QUESTION_MS / 1000 }, what);
     }
     const seconds = this.#readMs / 1000;
-    const name = this.#open.nameOf(ask.blob) ?? `blob ${ask.blob}`;
-    const what = `${name}: chunks ${ask.first} to ${ask.last} did not come within ${seconds} s`;
-    return new OverlaybdError('REMOTE', what, { facts: { seconds } });
+    const blob = this.#open.nameOf(ask.blob) ?? `blob ${ask.blob}`;
+    const what = `chunks ${ask.first} to ${ask.last} did not come within ${seconds} s`;
+    return errorOf('REMOTE', { blob, failure: 'late', seconds }, what);
   }
 
   #end(): void {
@@ -328,5 +332,5 @@ export class FetchClient implements ChunkFetcher {
 }
 
 function stopping(): OverlaybdError {
-  return new OverlaybdError('BUSY', 'the daemon is stopping');
+  return errorOf('BUSY', {}, 'the daemon is stopping');
 }

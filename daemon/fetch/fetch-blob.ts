@@ -3,7 +3,8 @@
 import type { RegistryRef } from '../blob/blob-ref.js';
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
 import type { CachedBlob } from '../cache/cached-blob.js';
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { FetchClass } from '../registry/http/client.js';
 import { Prefetched, type PrefetchTotals } from './prefetched.js';
 import { ReadAhead } from './read-ahead.js';
@@ -144,10 +145,9 @@ export class FetchBlob {
     const { host, digest } = this.ref;
     const range = this.rangeOf(first, last);
     const seconds = Math.round(waitedMs / 100) / 10;
-    const what = `${this.cached.spec.name}: bytes ${range} did not come from ${host} within ${seconds} s`;
-    const message = why === null ? what : `${what}; the last error: ${why}`;
-    const facts = { host, failure: 'late', digest, range, seconds };
-    return new OverlaybdError('REMOTE', message, { facts });
+    const what = `bytes ${range} did not come from ${host} within ${seconds} s`;
+    const facts = { blob: this.cached.spec.name, host, failure: 'late', digest, range, seconds };
+    return errorOf('REMOTE', facts, why === null ? what : `${what}; the last error: ${why}`);
   }
 
   /** "65536-131071": both are included. */

@@ -2,7 +2,6 @@
 
 import type { CacheStore } from '../cache/store.js';
 import type { RegistrySettings } from '../config/registry-settings.js';
-import { OverlaybdError } from '../errors.js';
 import type { Logger } from '../log/logger.js';
 import type { ManifestSource } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
@@ -11,6 +10,7 @@ import { SilentHosts } from '../registry/silent-hosts.js';
 import type { RegistryClient } from '../registry/http/client.js';
 import type { Counters } from '../registry/http/counters.js';
 import type { RegistryRef } from '../blob/blob-ref.js';
+import { errorOf } from '../lib/fault.js';
 import type { Clock } from './clock.js';
 import { sizeOfBlob } from './blob-size.js';
 import { CachedHeads } from './cached-heads.js';
@@ -144,7 +144,7 @@ export class FetchThread {
         const { offline } = this.#settings;
         const reference = parseReference(question.text);
         if (reference.kind !== 'registry') {
-          throw new OverlaybdError('BAD_ARGUMENT', `${question.text}: not in a registry`);
+          throw errorOf('BAD_ARGUMENT', question.text, 'not in a registry');
         }
         const silent = this.#silent;
         const options = { platform, pull: offline ? 'never' : pull, silent, index } as const;

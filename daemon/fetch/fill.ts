@@ -1,7 +1,8 @@
 // Fetches blobs whole: slowly in the background, or as fast as it goes for `warm`. In both cases reads go first.
 
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { codeOf, factsOf, messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { Gate } from '../lib/gate.js';
 import type { Logger } from '../log/logger.js';
 import { ByteRate, pauseOf } from './byte-rate.js';
@@ -73,17 +74,15 @@ export class Filler {
     fetched: (bytes: number, wasThere: boolean) => void,
   ): Promise<void> {
     await this.#fetchAll(blob, signal, () => Promise.resolve(), fetched);
-    if (signal.aborted) throw new OverlaybdError('BUSY', `${blob.cached.spec.name}: cancelled`);
+    if (signal.aborted)
+      throw errorOf('BUSY', { blob: blob.cached.spec.name, digest: blob.ref.digest }, 'cancelled');
     const { map } = blob.cached;
     // A cache that is too small for the blob has evicted the first chunks meanwhile.
     if (map.isComplete || map.count() < blob.chunks) return;
     if (await blob.cached.complete()) return;
     const { digest, host } = blob.ref;
-    throw new OverlaybdError(
-      'BAD_CHECKSUM',
-      `${blob.cached.spec.name}: ${host} and its mirrors sent bytes with another digest`,
-      { facts: { digest, host } },
-    );
+    const facts = { blob: blob.cached.spec.name, digest, host };
+    throw errorOf('BAD_CHECKSUM', facts, `${host} and its mirrors sent bytes with another digest`);
   }
 
   async #fillSlowly(blob: FetchBlob, signal: AbortSignal): Promise<void> {
@@ -100,13 +99,14 @@ export class Filler {
         if (signal.aborted) return;
         const { map } = blob.cached;
         if (!map.isComplete && map.count() === blob.chunks && !(await blob.cached.complete())) {
-          throw new OverlaybdError('BAD_CHECKSUM', 'the bytes do not have the digest');
+          throw errorOf('BAD_CHECKSUM', {}, 'the bytes do not have the digest');
         }
         return;
       } catch (error) {
         if (signal.aborted) return;
-        const what = `${blob.cached.spec.name}: fetching all of it failed`;
-        log.log('warn', `${what}: ${messageOf(error)}; trying again in ${pause / 1000} s`);
+        const { name, digest } = blob.cached.spec;
+        const message = `${name}: fetching all of it failed: ${messageOf(error)}; trying again in ${pause / 1000} s`;
+        log.log('warn', message, { blob: name, digest, code: codeOf(error), ...factsOf(error) });
       }
       await pauseOf(clock, pause, signal);
       pause = Math.min(2 * pause, MAX_FILL_RETRY_MS);

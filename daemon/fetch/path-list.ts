@@ -1,7 +1,7 @@
 // Lists of paths, the other traces of the reference implementation: text with the path of a file in each line. Pure.
 
-import { OverlaybdError } from '../errors.js';
 import { MAX_LISTED_PATHS } from './limits.js';
+import { overLimit } from '../lib/fault.js';
 
 /** A tab, a line feed, a carriage return, and all that text has from the space on. */
 const CONTROL = new Set(
@@ -24,7 +24,7 @@ export function parsePathList(bytes: Uint8Array, name: string): string[] {
   const paths = new Set(text.split('\n').map(trimmed));
   paths.delete('');
   if (paths.size <= MAX_LISTED_PATHS) return [...paths];
-  throw new OverlaybdError('LIMIT', `${name}: a list of more than ${MAX_LISTED_PATHS} paths`);
+  throw overLimit({ path: name }, paths.size, 'paths of a list', MAX_LISTED_PATHS);
 }
 
 function trimmed(line: string): string {

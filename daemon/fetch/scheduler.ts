@@ -2,6 +2,7 @@
 // exports and processes want it. Knows no port and no message.
 
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { FetchClass } from '../registry/http/client.js';
 import { BlobWork } from './blob-work.js';
 import type { Clock } from './clock.js';
@@ -91,7 +92,7 @@ export class Scheduler {
     const wait: Wait = { blob, first, last, class: fetchClass, since, deadline, missing: 0, done };
     if (this.#chunks + last - first >= MAX_WAITING_CHUNKS) {
       const why = `${MAX_WAITING_CHUNKS} chunks wait to be fetched already`;
-      this.#settle(wait, new OverlaybdError('BUSY', `${blob.cached.spec.name}: ${why}`));
+      this.#settle(wait, busy(blob, why));
       return wait;
     }
     for (let chunk = first; chunk <= last; chunk++) {
@@ -111,7 +112,7 @@ export class Scheduler {
 
   /** The caller has given up: chunks that are queued for it alone are not fetched. */
   cancel(wait: Wait): void {
-    this.#fail(wait, new OverlaybdError('BUSY', `${wait.blob.cached.spec.name}: cancelled`));
+    this.#fail(wait, busy(wait.blob, 'cancelled'));
   }
 
   /**
@@ -119,7 +120,7 @@ export class Scheduler {
    * @returns when nothing uses it any longer, so that it may be released
    */
   async remove(blob: FetchBlob): Promise<void> {
-    const closed = new OverlaybdError('BUSY', `${blob.cached.spec.name}: it is being closed`);
+    const closed = busy(blob, 'it is being closed');
     const waits = new Set([...blob.wanted.values()].flatMap((each) => [...each.waits]));
     for (const wait of waits) this.#fail(wait, closed);
     for (const transfer of this.#transfers.get(blob) ?? []) transfer.abort(closed);
@@ -379,4 +380,8 @@ export class Scheduler {
     const why = this.#parts.lastError(blob.ref.host) ?? blob.lastError;
     return blob.lateError(first, last, waitedMs, why);
   }
+}
+
+function busy({ cached: { spec } }: FetchBlob, why: string): OverlaybdError {
+  return errorOf('BUSY', { blob: spec.name, digest: spec.digest }, why);
 }

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { ChunkDigests, chunkDigestsSize } from '../blob/chunk-digests.js';
 import { OverlaybdError } from '../errors.js';
+import { mismatch } from '../lib/fault.js';
 import { Blobs, type BlobStore, type OpenBlob } from './blobs.js';
 import type { Clock } from './clock.js';
 import { denseRegion } from './dense-region.js';
@@ -161,8 +162,8 @@ export class FetchService {
     const { cached } = this.blobs.get(number);
     const { name, size } = cached.spec;
     if (digests.length !== chunkDigestsSize(size)) {
-      const what = `${digests.length} bytes of digests of chunks, expected ${chunkDigestsSize(size)}`;
-      throw new OverlaybdError('IO', `${name}: ${what}`);
+      const facts = { blob: name, section: 'digests of chunks', got: `${digests.length} bytes` };
+      throw mismatch('IO', { ...facts, expected: `${chunkDigestsSize(size)} bytes` });
     }
     cached.setDigests(new ChunkDigests(digests), generation);
     this.#parts.tell({ type: 'digests', blob: number, digests });

@@ -1,7 +1,7 @@
 // Has chunks fetched in the class of traces: reads of clients go first.
 
 import type { CachedSpec, ChunkFetcher } from '../blob/cached-source.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import type { FetchClient } from './client.js';
 
 export class TraceFetcher implements ChunkFetcher {
@@ -21,12 +21,12 @@ export class TraceFetcher implements ChunkFetcher {
 
   async want(blob: number, first: number, last: number): Promise<void> {
     const spec = this.#blobs.get(blob);
-    if (!spec) throw new OverlaybdError('BUG', `no blob ${blob}`);
+    if (!spec) throw errorOf('BUG', {}, `no blob ${blob}`);
     const entries = [{ digest: spec.digest, first, last }];
     const present = await this.#unlessEnded(this.#client.trace({ do: 'replay', entries }));
     if (present === last - first + 1) return;
     const what = `chunks ${first} to ${last} cannot be fetched`;
-    throw new OverlaybdError('REMOTE', `${spec.name}: ${what}`);
+    throw errorOf('REMOTE', { blob: spec.name, digest: spec.digest }, what);
   }
 
   refetch(blob: number, first: number, last: number): Promise<void> {
@@ -44,7 +44,7 @@ export class TraceFetcher implements ChunkFetcher {
   #unlessEnded<T>(work: Promise<T>): Promise<T> {
     const signal = this.#signal;
     return new Promise((resolve, reject) => {
-      const end = (): void => reject(new OverlaybdError('BUSY', 'the image is being closed'));
+      const end = (): void => reject(errorOf('BUSY', {}, 'the image is being closed'));
       if (signal.aborted) end();
       signal.addEventListener('abort', end);
       const done = (): void => signal.removeEventListener('abort', end);

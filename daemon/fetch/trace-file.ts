@@ -1,6 +1,7 @@
 // The traces that are recorded and replayed: which chunks of which blobs a container reads first. Pure.
 
-import { OverlaybdError } from '../errors.js';
+import type { OverlaybdError } from '../errors.js';
+import { mismatch, overLimit } from '../lib/fault.js';
 import { printable } from '../lib/printable.js';
 import { isSha256 } from '../lib/sha256.js';
 import { MAX_TRACE_BYTES, MAX_TRACE_ENTRIES } from './limits.js';
@@ -59,18 +60,15 @@ export function parseTrace(text: string, name: string): TraceEntry[] {
 
 function wrongLine(name: string, line: number, expected: string, got: string): OverlaybdError {
   const shown = JSON.stringify(printable(got.slice(0, 64)));
-  const what = `${name}: line ${line}: expected ${expected}, got ${shown}`;
-  return new OverlaybdError('BAD_FORMAT', what, {
-    facts: { blob: name, section: `line ${line}`, expected, got: shown },
-  });
+  return mismatch('BAD_FORMAT', { blob: name, section: `line ${line}`, expected, got: shown });
 }
 
 function checkSize(bytes: number, name: string): void {
   if (bytes <= MAX_TRACE_BYTES) return;
-  throw new OverlaybdError('LIMIT', `${name}: ${bytes} bytes, the limit is ${MAX_TRACE_BYTES}`);
+  throw overLimit({ blob: name }, bytes, 'bytes', MAX_TRACE_BYTES);
 }
 
 function checkCount(entries: number, name: string): void {
   if (entries <= MAX_TRACE_ENTRIES) return;
-  throw new OverlaybdError('LIMIT', `${name}: more than ${MAX_TRACE_ENTRIES} entries`);
+  throw overLimit({ blob: name }, entries, 'entries or more', MAX_TRACE_ENTRIES);
 }

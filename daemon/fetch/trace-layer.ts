@@ -4,7 +4,7 @@ import { describeRef, type RegistryRef } from '../blob/blob-ref.js';
 import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
 import { readFully } from '../blob/source.js';
 import { TAR_HEAD_SIZE, findTarPayload, isTarHeader } from '../blob/tar.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf, overLimit } from '../lib/fault.js';
 import { checkBytes } from '../registry/digest.js';
 import type { OpenBlob } from './blobs.js';
 import { MAX_TRACE_BYTES } from './limits.js';
@@ -26,13 +26,13 @@ export async function loadTrace(
 ): Promise<Uint8Array> {
   const name = describeRef(layer);
   if (layer.size > MAX_LAYER_BYTES) {
-    const what = `an acceleration layer of ${layer.size} bytes, at most ${MAX_LAYER_BYTES}`;
-    throw new OverlaybdError('LIMIT', `${name}: ${what}`);
+    const facts = { blob: name, digest: layer.digest };
+    throw overLimit(facts, layer.size, 'bytes of an acceleration layer', MAX_LAYER_BYTES);
   }
   const blob = await open(layer);
   const bytes = await readFully(sourceOf(blob, scheduler), 0, layer.size);
   try {
-    checkBytes(bytes, layer.digest, name);
+    checkBytes(bytes, layer.digest, { blob: name });
   } catch (error) {
     blob.cached.drop(0, blob.chunks - 1);
     throw error;
@@ -43,7 +43,7 @@ export async function loadTrace(
 /** @throws OverlaybdError BAD_FORMAT */
 function payloadOf(layer: Buffer, name: string): Buffer {
   if (!isTarHeader(layer)) {
-    throw new OverlaybdError('BAD_FORMAT', `${name}: an acceleration layer that is not a tar`);
+    throw errorOf('BAD_FORMAT', { blob: name }, 'an acceleration layer that is not a tar');
   }
   const { offset, size } = findTarPayload(layer.subarray(0, TAR_HEAD_SIZE), name, layer.length);
   return layer.subarray(offset, offset + size);

@@ -1,7 +1,8 @@
 // The binary traces of the reference implementation: which plain bytes of which layers a container reads first.
 // They are files, or the content of an image's acceleration layer. Pure.
 
-import { OverlaybdError, formatError } from '../errors.js';
+import { formatError } from '../errors.js';
+import { overLimit } from '../lib/fault.js';
 import { crc32c } from '../native/crc32c.js';
 import { MAX_TRACE_BYTES, MAX_TRACE_ENTRIES } from './limits.js';
 
@@ -54,8 +55,7 @@ export function parseUpstreamTrace(bytes: Uint8Array, name: string): UpstreamEnt
 
 function checkHeader(bytes: Uint8Array, name: string): void {
   if (bytes.length > MAX_TRACE_BYTES) {
-    const what = `${bytes.length} bytes, the limit is ${MAX_TRACE_BYTES}`;
-    throw new OverlaybdError('LIMIT', `${name}: a trace of ${what}`);
+    throw overLimit({ blob: name }, bytes.length, 'bytes of a trace', MAX_TRACE_BYTES);
   }
   const problem = { blob: name, section: 'trace header' };
   if (bytes.length < HEADER_BYTES || !isUpstreamTrace(bytes)) {
@@ -79,7 +79,7 @@ function checkHeader(bytes: Uint8Array, name: string): void {
     throw formatError({ ...problem, offset: HEADER.checksum, expected, got, code });
   }
   if (rest / RECORD_BYTES > MAX_TRACE_ENTRIES) {
-    throw new OverlaybdError('LIMIT', `${name}: a trace of more than ${MAX_TRACE_ENTRIES} entries`);
+    throw overLimit({ blob: name }, rest / RECORD_BYTES, 'entries of a trace', MAX_TRACE_ENTRIES);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { CacheStore } from '../cache/store.js';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { thisProcess } from '../native/process.js';
 import { Counters } from '../registry/http/counters.js';
 import { RegistryClient } from '../registry/http/client.js';
@@ -30,7 +30,7 @@ port.on('message', (message: ToFetcher) => {
     log.taken();
     return;
   }
-  if (!thread) throw new OverlaybdError('BUG', `${message.type} before the start`);
+  if (!thread) throw errorOf('BUG', {}, `${message.type} before the start`);
   void thread.then((started) => started.take(message));
 });
 

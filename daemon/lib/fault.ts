@@ -44,7 +44,14 @@ export function overLimit(
 export function subjectOf({ section, offset, ...facts }: ErrorFacts): string {
   const name = facts.export === undefined ? undefined : `export ${quoted(facts.export)}`;
   const subject =
-    facts.path ?? facts.blob ?? facts.image ?? name ?? facts.device ?? facts.digest ?? facts.host;
+    facts.path ??
+    facts.blob ??
+    facts.image ??
+    name ??
+    facts.device ??
+    facts.digest ??
+    facts.host ??
+    facts.url;
   const at = offset === undefined ? '' : ` at byte ${offset}`;
   const place = section === undefined ? undefined : `${section}${at}`;
   return [subject, place].map((each) => (each === undefined ? '' : `${each}: `)).join('');
@@ -84,9 +91,9 @@ export function publicFacts<T extends ErrorFacts>(facts: T): T {
   return Object.fromEntries(clean) as T;
 }
 
-/** The query of a URL may be a signature. */
+/** The query of a URL may be a signature; that of an NBD URI is the path of a socket. */
 export function publicFact(value: string): string {
   const short = shortened(value, MAX_FACT_LENGTH);
   if (!short.includes('://')) return short;
-  return withoutLogin(short).replace(/(:\/\/[^\s"'?]*)\?[^\s"']*/g, '$1?...');
+  return withoutLogin(short).replace(/(https?:\/\/[^\s"'?]*)\?[^\s"']*/gi, '$1?...');
 }

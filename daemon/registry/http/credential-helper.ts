@@ -9,6 +9,7 @@ import type { HelperQuestion } from './auth-file.js';
 import { MAX_HELPER_BYTES } from './limits.js';
 import { Lru } from './lru.js';
 import { untilAborted } from './waiting.js';
+import { publicFacts } from '../../lib/fault.js';
 
 export interface HelperSeams {
   readonly env: NodeJS.ProcessEnv;
@@ -89,7 +90,10 @@ async function runHelper(
 ): Promise<Credential | null> {
   const program = `docker-credential-${helper}`;
   const failed = (why: string): OverlaybdError => {
-    return new OverlaybdError('AUTH', printableLine(`${program} ${why}, for ${server}`));
+    const message = printableLine(`${program} ${why}, for ${server}`);
+    return new OverlaybdError('AUTH', message, {
+      facts: publicFacts({ path: program, host: server }),
+    });
   };
   if (!SUFFIX.test(helper)) {
     throw failed('is not the name of a program: correct credHelpers or credsStore');

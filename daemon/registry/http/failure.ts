@@ -35,6 +35,8 @@ export interface FailureFacts {
   readonly isTooLong?: boolean;
   /** For the counter of requests, if there was no status: "connect", "timeout", "reset", "tls", "malformed". */
   readonly counter?: string;
+  readonly expected?: string;
+  readonly got?: string | number;
   readonly cause?: unknown;
 }
 

@@ -143,7 +143,8 @@ export class ManifestReader {
     const [algorithm = 'sha256'] = DIGEST.test(reference) ? reference.split(':') : [];
     const digest = digestOf(bytes, algorithm);
     if (reference.includes(':') && digest !== reference) {
-      throw new Failure('bad', `sends a manifest with another digest, ${digest}`, { host, status });
+      const facts = { host, status, expected: reference, got: digest };
+      throw new Failure('bad', `sends a manifest with another digest, ${digest}`, facts);
     }
     return { bytes, mediaType: mediaTypeOf(answer), digest };
   }

@@ -1,6 +1,6 @@
 // Checks the header of an answer to a request for a range, before a byte of its body is used. Pure.
 
-import { Failure } from './failure.js';
+import { Failure, type FailureFacts } from './failure.js';
 import { MAX_WHOLE_BLOB } from './limits.js';
 import type { Incoming } from './wire.js';
 
@@ -32,7 +32,7 @@ const CONTENT_RANGE = /^(?:bytes[ =]+)?(\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i;
  */
 export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
   const { host, status, headers } = answer;
-  const bad = (what: string): Failure => new Failure('bad', what, { host, status });
+  const bad: MakeFailure = (what, more = {}) => new Failure('bad', what, { host, status, ...more });
   const encoding = one(headers['content-encoding'])?.trim().toLowerCase();
   if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
     throw bad('compresses a range, so that the place of its bytes is unknown');
@@ -48,7 +48,7 @@ export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
   const total = found[3] === '*' ? wanted.size : Number(found[3]);
   if (total === null) throw bad(NO_SIZE);
   if (wanted.size !== null && total !== wanted.size) {
-    throw bad(`has ${total} bytes of this blob, not ${wanted.size} as its descriptor says`);
+    throw bad(...otherSize(total, wanted.size));
   }
   // A shorter range is allowed; the rest is asked for again.
   if (first !== wanted.first || last > wanted.last || last < first) {
@@ -65,17 +65,25 @@ export function checkRange(answer: Header, wanted: WantedRange): BodyRange {
 function checkWhole(
   announced: number | null,
   { first, last, size: known, sized }: WantedRange,
-  bad: (what: string) => Failure,
+  bad: MakeFailure,
 ): BodyRange {
   const size = known ?? announced;
   if (size === null) throw bad(NO_SIZE);
   const isAll = first === 0 && last === size - 1;
   if (!isAll && size > MAX_WHOLE_BLOB) throw new NoRanges(bad(NO_RANGES));
   if (announced !== null && announced !== size) {
-    throw bad(`has ${announced} bytes of this blob, not ${size} as its descriptor says`);
+    throw bad(...otherSize(announced, size));
   }
   sized?.(size);
   return { first: 0, length: size };
+}
+
+type SizeFacts = Pick<FailureFacts, 'expected' | 'got'>;
+type MakeFailure = (what: string, more?: SizeFacts) => Failure;
+
+function otherSize(got: number, size: number): [string, SizeFacts] {
+  const what = `has ${got} bytes of this blob, not ${size} as its descriptor says`;
+  return [what, { expected: `${size} bytes`, got }];
 }
 
 const NO_SIZE = 'does not say how many bytes this blob has';

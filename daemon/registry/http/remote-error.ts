@@ -28,6 +28,7 @@ export function remoteError(error: unknown, effort: Effort, story: RemoteStory):
   const tried = `${counted(attempts, 'attempt')} in ${seconds} s`;
   const message = `${story.subject}: ${what} (${tried}${isLate ? ', until the deadline' : ''})`;
   const status = failure?.status;
+  const { expected, got } = failure?.facts ?? {};
   return new OverlaybdError(codeOf(failure), message, {
     cause: error,
     facts: {
@@ -37,6 +38,8 @@ export function remoteError(error: unknown, effort: Effort, story: RemoteStory):
       attempts,
       seconds,
       ...(status === undefined ? {} : { status }),
+      ...(expected === undefined ? {} : { expected }),
+      ...(got === undefined ? {} : { got }),
     },
   });
 }

@@ -1,13 +1,14 @@
 // Reads configuration files: whole, with a limit of their size.
 
 import { open } from 'node:fs/promises';
-import { OverlaybdError, messageOf } from '../../errors.js';
+import { messageOf } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { MAX_FILE_BYTES } from './limits.js';
 
 /** @throws OverlaybdError BAD_CONFIG, also if there is no such file */
 export async function readSmallFile(path: string): Promise<string> {
   const text = await readFileIfThere(path);
-  if (text === null) throw new OverlaybdError('BAD_CONFIG', `${path}: no such file`);
+  if (text === null) throw errorOf('BAD_CONFIG', { path }, 'no such file');
   return text;
 }
 
@@ -25,6 +26,6 @@ export async function readFileIfThere(path: string): Promise<string | null> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw new OverlaybdError('BAD_CONFIG', `${path}: ${messageOf(error)}`, { cause: error });
+    throw errorOf('BAD_CONFIG', { path }, messageOf(error), error);
   }
 }

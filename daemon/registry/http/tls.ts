@@ -1,7 +1,8 @@
 // What TLS needs to know for a host: trusted certificates, a certificate of ours. Reads the files.
 
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { OverlaybdError, messageOf } from '../../errors.js';
+import { messageOf } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { Lru } from './lru.js';
 import { readSmallFile } from './small-file.js';
 import { versionOf } from './watched-file.js';
@@ -108,8 +109,6 @@ async function makeContext(
     return { context, isUnverified: paths.isUnverified, key };
   } catch (error) {
     const names = [...paths.ca, ...paths.client.map(({ certificate }) => certificate)].join(', ');
-    throw new OverlaybdError('BAD_CONFIG', `TLS files ${names}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw errorOf('BAD_CONFIG', { path: `TLS files ${names}` }, messageOf(error), error);
   }
 }

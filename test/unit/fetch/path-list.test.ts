@@ -27,7 +27,7 @@ await t.test('too many paths', async (test) => {
   test.equal(parse(manyPaths(MAX_LISTED_PATHS)).length, MAX_LISTED_PATHS);
   test.throws(() => parse(manyPaths(MAX_LISTED_PATHS + 1)), {
     code: 'LIMIT',
-    message: /^list: .*16384 paths/,
+    message: /^list: 16385 paths of a list, at most 16384$/,
   });
 });
 

@@ -187,7 +187,7 @@ await t.test(
     const short = new Uint8Array(new SharedArrayBuffer(32));
     await ask({ type: 'digests', id: 3, blob, digests: short, generation: null });
     test.match(messages.at(-1), [
-      { id: 3, error: { code: 'IO', message: /32 bytes .*expected 48/ } },
+      { id: 3, error: { code: 'IO', message: /expected 48 bytes, got 32 bytes/ } },
     ]);
   },
 );

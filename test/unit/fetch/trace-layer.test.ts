@@ -56,7 +56,10 @@ await t.test('what is not a tar, and what is long, is refused', async (test) => 
   const noTar = layerOf(test, Buffer.alloc(5000, 1));
   test.match(await noTar.settle(), { code: 'BAD_FORMAT', message: /not a tar/ });
   const long = layerOf(test, Buffer.alloc(5 << 20));
-  test.match(await long.settle(), { code: 'LIMIT', message: /5242880 bytes, at most 4259840/ });
+  test.match(await long.settle(), {
+    code: 'LIMIT',
+    message: /5242880 bytes of an acceleration layer, at most 4259840/,
+  });
   test.same(long.client.requests, []);
   const cut = wrapTar(PAYLOAD, { pax: false, name: 'trace' }).subarray(0, 2000);
   test.match(await layerOf(test, cut).settle(), { code: 'BAD_FORMAT' });
