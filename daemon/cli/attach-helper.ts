@@ -3,7 +3,6 @@
 
 import type { Argv } from 'yargs';
 import { parseAccount } from '../config/listener.js';
-import { OverlaybdError } from '../errors.js';
 import { AttachHelper, type HelperLog } from '../kernel/attach-helper.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { NetlinkDriver } from '../kernel/netlink-driver.js';
@@ -12,6 +11,7 @@ import { userId } from '../listen/accounts.js';
 import { Listener } from '../listen/listener.js';
 import { takeListening, openListening } from '../listen/listening-socket.js';
 import { listenerSpec } from '../config/listener.js';
+import { errorOf } from '../lib/fault.js';
 import { SdNotify } from '../server/sd-notify.js';
 import { takeActivatedSockets } from '../listen/socket-activation.js';
 import { CountedLog } from '../log/counted-log.js';
@@ -92,7 +92,8 @@ async function serve(args: AttachHelperArguments, log: HelperLog): Promise<void>
         (why) => log('error', `${socket.uri}: ${why}`),
       ),
   );
-  if (listeners.length === 0) throw new OverlaybdError('BAD_CONFIG', 'no socket to listen on');
+  if (listeners.length === 0)
+    throw errorOf('BAD_CONFIG', { section: '--socket' }, 'there is no socket to listen on');
   idle();
   manager.ready('waiting for daemons');
   const why = await signals.ended;

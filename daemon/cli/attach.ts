@@ -1,6 +1,7 @@
 // `overlaybd-nbd attach`: attaches an image to /dev/nbdX.
 
 import type { Argv } from 'yargs';
+import { errorOf } from '../lib/fault.js';
 import {
   attachOptions,
   attachRequest,
@@ -12,7 +13,6 @@ import { controlClient, folderOf } from './options/client.js';
 import { registryWords } from './options/registry.js';
 import type { DeviceStatus } from '../control/api.js';
 import { attachDevice } from '../devices/attach-client.js';
-import { OverlaybdError } from '../errors.js';
 import { EXIT_OK } from './exit-codes.js';
 import { printResult, remark } from './output.js';
 import { patiently, tellOnStderr, waitSeconds } from './patience.js';
@@ -51,7 +51,7 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
 export async function run(args: AttachCommandArguments): Promise<number> {
   const words = args.image ?? [];
   if (args.export !== undefined && words.length > 0) {
-    throw new OverlaybdError('BAD_ARGUMENT', '--export: not together with an image');
+    throw errorOf('BAD_ARGUMENT', { section: '--export' }, 'not together with an image');
   }
   const wanted = await registriesWanted(args, remark);
   const attach = async (): Promise<DeviceStatus> => {

@@ -1,8 +1,8 @@
 // Whether the file system of a disk can be shown by a program of its own: before that and nbdfuse are started, so that the
 // message is about the disk, and not about a program.
 
-import { OverlaybdError } from '../errors.js';
 import type { OpenedDisk } from '../files/opened-disk.js';
+import { errorOf } from '../lib/fault.js';
 import { detectFilesystem } from '../mount/filesystem.js';
 import { filesystemProgram } from '../mount/fuse-programs.js';
 import type { Programs } from '../mount/programs.js';
@@ -20,8 +20,8 @@ export async function checkDisk(
   const { type } = await detectFilesystem(name, read).catch(async (error: unknown) => {
     const found = partition === null ? await disk.partitions() : null;
     if (found === null) throw error;
-    const message = `${name}: it has ${found}: look at one of them with --partition N`;
-    throw new OverlaybdError('UNSUPPORTED', message, { cause: error });
+    const why = `it has ${found}: look at one of them with --partition N`;
+    throw errorOf('UNSUPPORTED', name, why, error);
   });
   await filesystemProgram(name, type, programs, process.geteuid?.() === 0);
 }

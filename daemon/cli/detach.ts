@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import type { ControlClient } from '../control/client.js';
 import { OverlaybdError, codeOf, messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { DEFAULT_HELPER_SOCKET } from '../kernel/helper-protocol.js';
 import { remark } from './output.js';
 import { controlClient, folderOf, stateOption } from './options/client.js';
@@ -50,7 +51,11 @@ function warn(message: string): void {
 export async function run(args: DetachArguments): Promise<number> {
   const { device: named = [], force = false, all = false } = args;
   if (all === named.length > 0) {
-    throw new OverlaybdError('BAD_ARGUMENT', 'detach: name devices, or use --all without devices');
+    throw errorOf(
+      'BAD_ARGUMENT',
+      { section: 'detach' },
+      'name devices, or use --all without devices',
+    );
   }
   const client = controlClient(args.state, all && force ? HANGING_MS : undefined);
   try {
@@ -76,7 +81,7 @@ export async function run(args: DetachArguments): Promise<number> {
 /** @throws OverlaybdError NO_DAEMON if none runs, or if one that starts has not taken over its devices yet */
 async function allDevices(client: ControlClient): Promise<string[]> {
   const { devices, starting } = await client.status();
-  if (starting) throw new OverlaybdError('NO_DAEMON', 'the daemon is starting');
+  if (starting) throw errorOf('NO_DAEMON', {}, 'the daemon is starting');
   return devices.map(({ id }) => id);
 }
 

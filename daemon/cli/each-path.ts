@@ -33,13 +33,12 @@ export function withLayerHint(error: OverlaybdError): OverlaybdError {
     return error;
   }
   const message = `${error.message}; there is one here: if it is a layer, put -- after the last layer`;
-  return new OverlaybdError(error.code, message, { cause: error });
+  return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
-/** @param path of bytes */
 function isFileHere(path: string): boolean {
   try {
-    return statSync(Buffer.from(path, 'latin1')).isFile();
+    return statSync(path).isFile();
   } catch {
     return false;
   }

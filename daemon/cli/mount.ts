@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { attachDevice, detachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { MAIN } from '../lib/program.js';
 import { absoluteUri, checkExport, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
@@ -83,10 +84,8 @@ export async function run(args: MountArguments): Promise<number> {
   const words = [...(args.image ?? [])];
   const folder = words.pop();
   if (folder === undefined || words.length === 0) {
-    throw new OverlaybdError(
-      'BAD_ARGUMENT',
-      'mount: name an image, then the folder to mount it on',
-    );
+    const why = 'name an image, then the folder to mount it on';
+    throw errorOf('BAD_ARGUMENT', { section: 'mount' }, why);
   }
   const allowed = { dev: args['allow-dev'] === true, suid: args['allow-suid'] === true };
   const isFuse = args.fuse === true;
@@ -189,28 +188,29 @@ async function serverOf(args: MountArguments, words: readonly string[]): Promise
     return ['--command', process.execPath, ...serve, ...source.image];
   }
   if (partition !== undefined) {
-    const facts = '--partition: works with --fuse for images, not for exports and URIs';
-    throw new OverlaybdError('BAD_ARGUMENT', `${facts}: serve it with --partition, and mount that`);
+    const why = 'works with --fuse for images, not for exports and URIs';
+    const advice = 'serve it with --partition, and mount that';
+    throw errorOf('BAD_ARGUMENT', { section: '--partition' }, `${why}: ${advice}`);
   }
   const [option] = [...besideWords(args), ...registryWords(args)];
   if (option !== undefined) {
-    const facts = `${option}: works with --fuse for images, not for exports and URIs`;
-    throw new OverlaybdError('BAD_ARGUMENT', `${facts}: their daemon has settings of its own`);
+    const why = 'works with --fuse for images, not for exports and URIs';
+    const advice = 'their daemon has settings of its own';
+    throw errorOf('BAD_ARGUMENT', { section: option }, `${why}: ${advice}`);
   }
   if (!source) return [absoluteUri(first, (path) => resolve(path))];
   const client = controlClient(args.state);
   const { listening, starting, exports } = await client.status();
-  if (starting) throw new OverlaybdError('BUSY', 'the daemon is starting: it listens nowhere yet');
+  if (starting) throw errorOf('BUSY', {}, 'the daemon is starting: it listens nowhere yet');
   checkExport(
     source.export,
     exports.map(({ name }) => name),
   );
   const uri = exportUri(listening, source.export);
   if (uri !== null) return [uri];
-  throw new OverlaybdError(
-    'UNSUPPORTED',
-    `export ${JSON.stringify(source.export)}: the daemon has no address that nbdfuse can use without certificates; give it a Unix socket (--listen unix:///PATH), or mount an NBD URI: mount --fuse nbds://HOST/NAME DIR`,
-  );
+  const why =
+    'the daemon has no address that nbdfuse can use without certificates; give it a Unix socket (--listen unix:///PATH), or mount an NBD URI: mount --fuse nbds://HOST/NAME DIR';
+  throw errorOf('UNSUPPORTED', { export: source.export }, why);
 }
 
 /** Adds a hint at --fuse if the kernel provides no device. */

@@ -2,7 +2,7 @@
 // folder of our own until the command ends.
 
 import { rmdir } from 'node:fs/promises';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { folderRoot } from '../files/folder-files.js';
 import type { ImageFile } from '../files/image-file.js';
 import { MAIN } from '../lib/program.js';
@@ -61,7 +61,7 @@ function interruption(abort: AbortController): { promise: Promise<never>; stop: 
   const onSignal = (): void => abort.abort();
   const promise = new Promise<never>((_, reject) => {
     abort.signal.addEventListener('abort', () => {
-      reject(new OverlaybdError('IO', 'interrupted'));
+      reject(errorOf('IO', {}, 'interrupted'));
     });
   });
   // While the image is being mounted, no caller waits for it.

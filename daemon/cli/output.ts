@@ -4,6 +4,7 @@
 import { closeSync, fstatSync, write } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { errnoWords } from '../lib/errno.js';
 import { printableLine } from '../lib/printable.js';
 import { priorityPrefix } from '../log/journal.js';
@@ -94,7 +95,7 @@ export const stderrLog: Logger = {
 function writeError(error: unknown): OverlaybdError {
   const { errno } = error as NodeJS.ErrnoException;
   const why = errno === undefined ? messageOf(error) : errnoWords(-errno);
-  return new OverlaybdError('IO', `write error: ${why}`, { cause: error });
+  return errorOf('IO', { path: 'standard output' }, `write error: ${why}`, error);
 }
 
 async function writeAll(fd: number, bytes: Buffer): Promise<void> {

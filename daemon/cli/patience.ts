@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { OverlaybdError, messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { remark } from './output.js';
 import { monotonicMs } from '../lib/clock.js';
 
@@ -52,10 +53,8 @@ export async function patiently<T>(work: () => Promise<T>, patience: Patience): 
 export function waitSeconds(value: number | undefined): number {
   const seconds = value ?? 0;
   if (seconds >= 0 && seconds <= MAX_WAIT_SECONDS) return seconds;
-  throw new OverlaybdError(
-    'BAD_ARGUMENT',
-    `--wait: not a number of seconds from 0 to ${MAX_WAIT_SECONDS}`,
-  );
+  const expected = `a number of seconds from 0 to ${MAX_WAIT_SECONDS}`;
+  throw errorOf('BAD_ARGUMENT', { section: '--wait', expected, got: seconds }, `not ${expected}`);
 }
 
 /** Prints to standard error, which is the journal of a unit. */

@@ -1,7 +1,7 @@
 // `overlaybd-nbd warm`: fetches whole images into the cache, so that they can be served without a network.
 
 import type { Argv } from 'yargs';
-import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
 import { EXIT_OK } from './exit-codes.js';
@@ -36,7 +36,7 @@ export async function run(args: WarmArguments): Promise<number> {
       const { name, lowers } = image;
       const blobs = warmBlobs(image);
       if (blobs.length === 0) {
-        throw new OverlaybdError('BAD_ARGUMENT', `${name}: is on this machine: nothing to fetch`);
+        throw errorOf('BAD_ARGUMENT', name, 'it is on this machine: nothing to fetch');
       }
       const bar = new ProgressBar(process.stderr);
       try {

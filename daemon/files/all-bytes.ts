@@ -1,7 +1,7 @@
 // A file from its start to its end, holes as zeros: what `cat` prints.
 
-import { OverlaybdError } from '../errors.js';
 import { shownPath } from '../tree/names.js';
+import { errorOf } from '../lib/fault.js';
 import type { ImageFile } from './image-file.js';
 import { TYPE_NAMES } from './texts.js';
 
@@ -15,8 +15,8 @@ const ZEROS = Buffer.alloc(64 * 1024);
 export async function* allBytes(path: string, file: ImageFile): AsyncGenerator<Buffer> {
   const { type, size } = await file.stat();
   if (type !== 'reg') {
-    const text = `${shownPath(path)}: not a regular file: a ${TYPE_NAMES[type]}`;
-    throw new OverlaybdError('UNSUPPORTED', text);
+    const facts = { path: shownPath(path), expected: 'a regular file', got: TYPE_NAMES[type] };
+    throw errorOf('UNSUPPORTED', facts, `not ${facts.expected}: a ${facts.got}`);
   }
   let at = 0;
   for await (const { offset, bytes } of file.contents()) {

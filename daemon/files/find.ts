@@ -2,6 +2,7 @@
 // leads out of it.
 
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { shownPath } from '../tree/names.js';
 import type { ImageFile } from './image-file.js';
 
@@ -70,10 +71,11 @@ function last(way: readonly Step[]): ImageFile {
 }
 
 function notFound(path: string, why: string): OverlaybdError {
-  return new OverlaybdError('NOT_FOUND', `${shownPath(path)}: ${why}`, { facts: { path } });
+  const facts = { path: Buffer.from(path, 'latin1').toString('utf8') };
+  return new OverlaybdError('NOT_FOUND', `${shownPath(path)}: ${why}`, { facts });
 }
 
 function loop(path: string): OverlaybdError {
-  const text = `${shownPath(path)}: more than ${MAX_LINKS} symlinks on the way`;
-  return new OverlaybdError('LIMIT', text);
+  const facts = { path: shownPath(path), expected: `at most ${MAX_LINKS} symlinks` };
+  return errorOf('LIMIT', facts, `more than ${MAX_LINKS} symlinks on the way`);
 }

@@ -3,7 +3,8 @@
 
 import { constants, type BigIntStats } from 'node:fs';
 import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promises';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { messageOf } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { errnoWords } from '../lib/errno.js';
 import { attributes } from '../native/attributes.js';
 import { typeOfMode } from '../tree/file-types.js';
@@ -80,8 +81,9 @@ class FolderFile implements ImageFile {
         const length = Math.min(PIECE_SIZE, this.#stat.size - offset);
         const { bytesRead } = await this.#tried(() => handle.read(buffer, 0, length, offset));
         if (bytesRead === 0) {
-          const text = `${this.#shown()}: ends at byte ${offset}, expected ${this.#stat.size}`;
-          throw new OverlaybdError('SHORT_READ', text);
+          const { size } = this.#stat;
+          const facts = { path: this.#shown(), offset, expected: `${size} bytes` };
+          throw errorOf('SHORT_READ', facts, `ends at byte ${offset}, expected ${size} bytes`);
         }
         yield { offset, bytes: buffer.subarray(0, bytesRead) };
         offset += bytesRead;
@@ -113,8 +115,8 @@ async function fileOf(path: Buffer, above: number, stats: BigIntStats): Promise<
   const type = typeOfMode(Number(stats.mode));
   const shown = path.toString('latin1', above);
   if (!type || type === 'socket') {
-    const text = `${shownPath(shown)}: a type of file that images do not have`;
-    throw new OverlaybdError('UNSUPPORTED', text);
+    const facts = { path: shownPath(shown) };
+    throw errorOf('UNSUPPORTED', facts, 'a type of file that images do not have');
   }
   const target =
     type === 'symlink'
@@ -155,6 +157,6 @@ async function tried<T>(path: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException;
     const why = errno === undefined ? messageOf(error) : errnoWords(-errno);
-    throw new OverlaybdError('IO', `${shownPath(path)}: ${why}`, { cause: error });
+    throw errorOf('IO', { path: shownPath(path) }, why, error);
   }
 }

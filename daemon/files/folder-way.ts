@@ -1,8 +1,8 @@
 // The folders from the first one to the one that is being listed. A broken file system can have a folder inside itself:
 // going down would not end.
 
-import { OverlaybdError } from '../errors.js';
 import { shownPath } from '../tree/names.js';
+import { errorOf } from '../lib/fault.js';
 
 export class FolderWay {
   readonly #inodes: number[] = [];
@@ -17,7 +17,7 @@ export class FolderWay {
   enter(path: string, inode: number, depth: number): void {
     while (this.#inodes.length > depth) this.#onTheWay.delete(this.#inodes.pop() as number);
     if (this.#onTheWay.has(inode)) {
-      throw new OverlaybdError('BAD_FORMAT', `${shownPath(path)}: ${INSIDE_ITSELF}`);
+      throw errorOf('BAD_FORMAT', { path: shownPath(path) }, INSIDE_ITSELF);
     }
     this.#inodes.push(inode);
     this.#onTheWay.add(inode);

@@ -1,7 +1,7 @@
 // Opens an image to look at its files: with the opener of `serve`, and without a device.
 
-import { OverlaybdError } from '../errors.js';
 import type { Beside } from '../image/plan/image-source.js';
+import { errorOf, within } from '../lib/fault.js';
 import { sourceOfWords } from '../image/plan/image-source.js';
 import {
   isOfTrees,
@@ -65,8 +65,8 @@ export async function withFiles<T>(
         if (archive !== null) tell(archive);
         return await use(rootOf(layers, trees, plan, options));
       }
-      const message = `--partition: ${name} is made of layers of files, and has no partitions`;
-      throw new OverlaybdError('BAD_ARGUMENT', message);
+      const why = 'made of layers of files, and so it has no partitions';
+      throw errorOf('BAD_ARGUMENT', within(name, '--partition'), why);
     }
     const { openedDisk } = await import('./opened-disk.js');
     const opened = await openedDisk(layers, name);
@@ -95,7 +95,7 @@ function sourceOpener(
   const missing = layers.find((layer) => layer.missing)?.missing;
   return async (number) => {
     const source = sources[number];
-    if (!source) throw missing ?? new OverlaybdError('BUG', `no content source ${number}`);
+    if (!source) throw missing ?? errorOf('BUG', {}, `no content source ${number}`);
     // Reads are within the bytes of files.
     const { blob, around } = source;
     const { spec } = await blob.content(effort);

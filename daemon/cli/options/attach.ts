@@ -3,7 +3,6 @@
 import { existsSync } from 'node:fs';
 import type { Argv } from 'yargs';
 import { checkAttachRequest, type AttachRequest } from '../../control/requests.js';
-import { OverlaybdError } from '../../errors.js';
 import { deviceIndexOf } from '../../kernel/device-path.js';
 import {
   BLOCK_SIZES,
@@ -14,6 +13,7 @@ import {
   MAX_DEVICE_CONNECTIONS,
 } from '../../kernel/device-settings.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
+import { errorOf } from '../../lib/fault.js';
 import { besideOf, besideOptions, besideWords, type BesideArguments } from './beside.js';
 import { stateOption } from './client.js';
 import { registryOptions, wantedRegistries, type RegistryArguments } from './registry.js';
@@ -79,17 +79,14 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
 export function sourceOf(words: readonly string[]): AttachSource {
   const [first] = words;
   if (first === undefined) {
-    throw new OverlaybdError(
-      'BAD_ARGUMENT',
-      'name an export, an image configuration or layer blobs',
-    );
+    throw errorOf('BAD_ARGUMENT', {}, 'name an export, an image configuration or layer blobs');
   }
   const isFile = existsSync(first);
   if (words.length === 1 && !isFile && !first.includes('/') && !hasImagePrefix(first)) {
     return { export: first };
   }
   if (words.length === 1 && !isFile && /^\.{0,2}\//.test(first)) {
-    throw new OverlaybdError('NOT_FOUND', `${first}: there is no such file`);
+    throw errorOf('NOT_FOUND', { path: first }, 'there is no such file');
   }
   return { image: absoluteWords(words) };
 }
@@ -139,5 +136,5 @@ export async function registriesWanted(
 function indexOf(device: string): number {
   const index = deviceIndexOf(device);
   if (index !== null) return index;
-  throw new OverlaybdError('BAD_ARGUMENT', `${device}: not a device like /dev/nbd0`);
+  throw errorOf('BAD_ARGUMENT', { device }, 'not a device like /dev/nbd0');
 }

@@ -1,10 +1,10 @@
 // The option of all commands that ask a running daemon, and the client for its control socket.
 
 import { resolve } from 'node:path';
+import { errorOf } from '../../lib/fault.js';
 import type { Argv } from 'yargs';
 import { ControlClient } from '../../control/client.js';
 import { controlSocketOf, defaultStateFolder } from '../../devices/state-folder.js';
-import { OverlaybdError } from '../../errors.js';
 
 export interface ClientArguments {
   state?: string | undefined;
@@ -22,10 +22,8 @@ export function stateOption<T>(yargs: Argv<T>): Argv<T & ClientArguments> {
 export function folderOf(state: string | undefined): string {
   const folder = state ?? defaultStateFolder(process.env, process.geteuid?.() ?? 0);
   if (folder !== null) return resolve(folder);
-  throw new OverlaybdError(
-    'BAD_ARGUMENT',
-    'where is the daemon? XDG_RUNTIME_DIR is not set: name its state folder with --state',
-  );
+  const why = 'XDG_RUNTIME_DIR is not set: name the state folder of the daemon with it';
+  throw errorOf('BAD_ARGUMENT', { section: '--state' }, why);
 }
 
 /**

@@ -55,6 +55,10 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     // The project's own errors begin with the path.
     const subject = error instanceof OverlaybdError ? '' : `${path}: `;
-    throw new OverlaybdError('BAD_CONFIG', `${subject}${messageOf(error)}`, { cause: error });
+    const facts = { path };
+    throw new OverlaybdError('BAD_CONFIG', `${subject}${messageOf(error)}`, {
+      cause: error,
+      facts,
+    });
   }
 }

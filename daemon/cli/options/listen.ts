@@ -10,7 +10,7 @@ import {
   type ListenerConfig,
   type ListenerSpec,
 } from '../../config/listener.js';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { DEFAULT_CONNECTIONS_PER_PEER } from '../../listen/limits.js';
 import type { ListenOptions } from '../../listen/clients.js';
 import type { ActivatedSocket } from '../../listen/socket-activation.js';
@@ -138,8 +138,9 @@ function overridesOf(args: ListenArguments): Partial<ListenerSpec> {
 function checkExports(i: number, spec: ListenerSpec, exports: ReadonlySet<string>): void {
   for (const [j, name] of (spec.exports ?? []).entries()) {
     if (exports.has(name)) continue;
-    const message = `listen.${i}.exports.${j}: there is no export named ${JSON.stringify(name)}`;
-    throw new OverlaybdError('BAD_CONFIG', message);
+    const got = JSON.stringify(name);
+    const place = { section: `listen.${i}.exports.${j}`, got };
+    throw errorOf('BAD_CONFIG', place, `there is no export named ${got}`);
   }
 }
 
@@ -151,7 +152,8 @@ function checkTwice(specs: readonly ListenerSpec[]): void {
     if ('port' in address && address.port === 0) continue;
     const key = JSON.stringify(address);
     if (seen.has(key)) {
-      throw new OverlaybdError('BAD_CONFIG', `${nbdUri(address)}: two listeners have this address`);
+      const url = nbdUri(address);
+      throw errorOf('BAD_CONFIG', { url }, 'two listeners have this address');
     }
     seen.add(key);
   }

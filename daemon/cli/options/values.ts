@@ -137,7 +137,9 @@ export function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-/** The error of a wrong command line. */
+/** The error of a wrong command line. @param message that begins with the option, if it is about one */
 export function badArgument(message: string): OverlaybdError {
-  return new OverlaybdError('BAD_ARGUMENT', message);
+  const section = /^--[a-z-]+/.exec(message)?.[0];
+  const facts = section === undefined ? {} : { section };
+  return new OverlaybdError('BAD_ARGUMENT', message, { facts });
 }

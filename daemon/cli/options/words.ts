@@ -4,6 +4,7 @@ import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { OverlaybdError, messageOf } from '../../errors.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
+import { errorOf } from '../../lib/fault.js';
 import { parseReference } from '../../registry/reference.js';
 
 /** A word that can only be a path. */
@@ -74,8 +75,8 @@ function imageNamed(word: string, path: string): string {
   try {
     parseReference(word);
   } catch (error) {
-    const message = `${word}: there is no such file, and it does not name an image: ${messageOf(error)}`;
-    throw new OverlaybdError('NOT_FOUND', message, { cause: error });
+    const why = `there is no such file, and it does not name an image: ${messageOf(error)}`;
+    throw errorOf('NOT_FOUND', { path: word }, why, error);
   }
   return `docker://${word}`;
 }

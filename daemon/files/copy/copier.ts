@@ -3,6 +3,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { TYPE_BITS } from '../../tree/file-types.js';
 import { shownPath } from '../../tree/names.js';
 import { INSIDE_ITSELF } from '../folder-way.js';
@@ -116,7 +117,7 @@ export class Copier {
     name: string,
   ): Promise<void> {
     const { keep } = this.#options;
-    if (this.#open.has(file.inode)) throw new OverlaybdError('BAD_FORMAT', INSIDE_ITSELF);
+    if (this.#open.has(file.inode)) throw errorOf('BAD_FORMAT', {}, INSIDE_ITSELF);
     // This user must be able to write into it until all is copied.
     const isNew = await folder.makeFolder(name, keep ? 0o700 : (mode & 0o777) | 0o700);
     const into = await folder.folder(name);

@@ -1,7 +1,7 @@
 // Which name each copy gets: as cp(1) does it, by whether the destination is a folder.
 
 import { lstat } from 'node:fs/promises';
-import { OverlaybdError } from '../../errors.js';
+import { errorOf } from '../../lib/fault.js';
 import { shownPath } from '../../tree/names.js';
 import type { ImageFile } from '../image-file.js';
 import { bytesOf } from '../texts.js';
@@ -25,18 +25,17 @@ export async function openDestination(dest: string, isSeveral: boolean): Promise
   const path = dest.replace(/(?<=.)\/+$/, '');
   const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
-    throw new OverlaybdError('IO', `${path}: ${error.message}`, { cause: error });
+    throw errorOf('IO', { path }, error.message, error);
   });
   if (there?.isSymbolicLink()) {
-    const text = `${path}: a symlink: name the folder that it leads to`;
-    throw new OverlaybdError('BAD_ARGUMENT', text);
+    throw errorOf('BAD_ARGUMENT', { path }, 'a symlink: name the folder that it leads to');
   }
   if (there?.isDirectory()) {
     return { folder: await TargetFolder.open(bytesOf(path)), name: null, onlyFolder: false };
   }
   if (isSeveral || (there && dest.endsWith('/'))) {
     const why = there ? 'is not a folder' : 'there is no such folder, and several paths need one';
-    throw new OverlaybdError('IO', `${path}: ${why}`);
+    throw errorOf('IO', { path }, why);
   }
   const slash = path.lastIndexOf('/');
   const parent = slash < 0 ? '.' : path.slice(0, slash + 1);
@@ -49,7 +48,7 @@ export async function openDestination(dest: string, isSeveral: boolean): Promise
 export async function checkFolder(path: string, file: ImageFile): Promise<void> {
   if ((await file.stat()).type === 'dir') return;
   const why = 'not a directory; the destination ends with a slash, and there is no such folder';
-  throw new OverlaybdError('IO', `${shownPath(path)}: ${why}`);
+  throw errorOf('IO', { path: shownPath(path) }, why);
 }
 
 /** The name that the copy of a path has in a folder; null: what is in it is copied, as of `/` and `etc/.` */

@@ -3,7 +3,8 @@
 
 import { constants, type BigIntStats } from 'node:fs';
 import { link, lstat, mkdir, open, symlink, unlink, type FileHandle } from 'node:fs/promises';
-import { OverlaybdError, messageOf } from '../../errors.js';
+import { OverlaybdError, messageOf, type ErrorCode } from '../../errors.js';
+import { subjectOf } from '../../lib/fault.js';
 import { EACCES, EPERM, errnoWords } from '../../lib/errno.js';
 import { attributes } from '../../native/attributes.js';
 import { shownPath } from '../../tree/names.js';
@@ -61,7 +62,7 @@ export class TargetFolder {
   async makeFolder(name: string, mode: number): Promise<boolean> {
     const there = await this.stat(name);
     if (there?.isDirectory()) return false;
-    if (there) throw new TargetError('IO', `${shownPath(this.pathOf(name))}: is not a folder`);
+    if (there) throw targetFault('IO', this.pathOf(name), 'is not a folder');
     await tried(this.pathOf(name), () => mkdir(this.#place(name), mode));
     return true;
   }
@@ -111,7 +112,7 @@ export function bytesOfName(name: string): Buffer {
   if (name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)) {
     return Buffer.from(name, 'latin1');
   }
-  throw new TargetError('BAD_FORMAT', `${shownPath(name)}: cannot be the name of a file`);
+  throw targetFault('BAD_FORMAT', name, 'cannot be the name of a file');
 }
 
 /** @throws TargetError for what `work` throws */
@@ -126,12 +127,17 @@ export async function tried<T>(path: string, work: () => Promise<T>): Promise<T>
 /** The error of a call of the addon. */
 export function failed(path: string, result: number): TargetError {
   const kind = result === -EACCES || result === -EPERM ? 'PERMISSION' : 'IO';
-  return new TargetError(kind, `${shownPath(path)}: ${errnoWords(-result)}`);
+  return targetFault(kind, path, errnoWords(-result));
 }
 
 function targetError(path: string, error: unknown): TargetError {
   if (error instanceof TargetError) return error;
   const { errno } = error as NodeJS.ErrnoException;
   if (errno !== undefined) return failed(path, errno);
-  return new TargetError('IO', `${shownPath(path)}: ${messageOf(error)}`, { cause: error });
+  return targetFault('IO', path, messageOf(error), error);
+}
+
+function targetFault(code: ErrorCode, path: string, why: string, cause?: unknown): TargetError {
+  const facts = { path: shownPath(path) };
+  return new TargetError(code, `${subjectOf(facts)}${why}`, { cause, facts });
 }
