@@ -1,5 +1,6 @@
 // A regular file of a table of contents: its entry, and the chunks that follow it.
 
+import { exactBytes } from '../lib/format-size.js';
 import type { PieceCodec, StoredPiece } from '../pieces/piece-table.js';
 import { MAX_FILE_BYTES } from '../tree/limits.js';
 import { entryError } from '../tree/entry-error.js';
@@ -33,7 +34,7 @@ export class FileEntry {
     this.size = entry.whole('size');
     this.#rules = rules;
     if (this.size > MAX_FILE_BYTES) {
-      const text = `a file of ${this.size} bytes, at most ${MAX_FILE_BYTES}`;
+      const text = `a file of ${exactBytes(this.size)} bytes, at most ${MAX_FILE_BYTES}`;
       throw entryError('LIMIT', entry.blob, entry, text);
     }
   }

@@ -19,5 +19,10 @@ export function humanSize(bytes: number): string {
 
 /** "812 bytes", "1.1 MiB (1153434 bytes)". */
 export function exactSize(bytes: number): string {
-  return bytes < 1024 ? humanSize(bytes) : `${humanSize(bytes)} (${bytes} bytes)`;
+  return bytes < 1024 ? humanSize(bytes) : `${humanSize(bytes)} (${exactBytes(bytes)} bytes)`;
+}
+
+/** The digits of a number from a file: from 2^53 on, JavaScript has not all of them. */
+export function exactBytes(bytes: number): string {
+  return bytes > Number.MAX_SAFE_INTEGER ? 'more than 2^53' : `${bytes}`;
 }

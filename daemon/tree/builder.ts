@@ -1,6 +1,7 @@
 // Builds the tree of one layer from its entries, checked against the limits of trees. The readers of archives and of
 // tables of contents call it; their own formats are their business, the rules that all layers share are here.
 
+import { exactBytes } from '../lib/format-size.js';
 import { OverlaybdError } from '../errors.js';
 import { grown } from '../lib/columns.js';
 import { HeapBudget } from '../lib/heap-budget.js';
@@ -196,7 +197,7 @@ export class LayerTreeBuilder {
   #pushFile(draft: EntryDraft, i: number): void {
     const { size = 0, data = [] } = draft;
     if (!(size >= 0 && size <= MAX_FILE_BYTES && Number.isInteger(size))) {
-      const text = `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`;
+      const text = `a file of ${exactBytes(size)} bytes, at most ${MAX_FILE_BYTES}`;
       throw this.#bad('LIMIT', draft, text);
     }
     this.#sizes[i] = size;

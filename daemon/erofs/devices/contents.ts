@@ -2,6 +2,7 @@
 // is one source, its devices are others. Last bytes of files that follow their inodes begin anywhere, and ranges of a source
 // begin at multiples of 4096: they are pieces of a source of their own.
 
+import { exactBytes } from '../../lib/format-size.js';
 import type { Effort } from '../../lib/effort.js';
 import { packTable } from '../../pieces/packed-table.js';
 import { PieceTableBuilder } from '../../pieces/piece-table.js';
@@ -58,7 +59,7 @@ export class DeviceContents {
       throw this.#image.badEntry(
         'LIMIT',
         entry,
-        `a file of ${size} bytes, at most ${MAX_FILE_BYTES}`,
+        `a file of ${exactBytes(size)} bytes, at most ${MAX_FILE_BYTES}`,
       );
     }
     const data: DataRange[] = [];

@@ -155,6 +155,7 @@ const WRONG: [unknown[], string, RegExp][] = [
   [[{ ...file, uid: 2 ** 40 }], 'LIMIT', /owner 1099511627776:0/],
   [[{ ...file, modtime: 'now' }], 'BAD_FORMAT', /modtime: expected a time, got "now"/],
   [[{ ...file, size: 2 ** 44 + 1 }], 'LIMIT', /a file of 17592186044417 bytes/],
+  [[{ ...file, size: 2 ** 60 }], 'LIMIT', /a file of more than 2\^53 bytes, at most/],
   [[{ ...file, size: 2 ** 30 }], 'LIMIT', /1073741824 bytes are to be decoded for one piece/],
   [
     [{ ...file, offset: 1000 }],

@@ -23,5 +23,6 @@ await test('an exact size adds the bytes from 1 KiB on', (t) => {
   t.equal(exactSize(1), '1 byte');
   t.equal(exactSize(812), '812 bytes');
   t.equal(exactSize(1_153_434), '1.1 MiB (1153434 bytes)');
+  t.equal(exactSize(2 ** 60), '1024.0 PiB (more than 2^53 bytes)', 'no digits that are not known');
   t.end();
 });
