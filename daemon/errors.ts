@@ -1,6 +1,7 @@
 // The error classes of the daemon and their codes. Not a logger, and not the NBD errno mapping
 // (nbd/errors.ts). Every code is explained for operators in docs/errors.md.
 
+import { getSystemErrorMap } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 
 /** The code of an error: stable names, listed in docs/errors.md. */
@@ -204,10 +205,12 @@ export function messageOf(error: unknown): string {
   return boundedMessage(error instanceof Error ? systemText(error) : String(error));
 }
 
-/** Of "ENOTDIR: not a directory, lstat '/a/b'", an error of Node: "ENOTDIR (not a directory)". Callers name the path. */
-function systemText({ message }: Error): string {
-  const [, code, words] = /^(E[A-Z0-9]+): ([^,]+), [a-z]+(?: '[^]*')?$/.exec(message) ?? [];
-  return code === undefined ? message : `${code} (${words})`;
+/** Of an error of a system call, without its path, which callers name: "ENOTDIR (not a directory)". */
+function systemText(error: Error): string {
+  const { code, errno, syscall } = error as NodeJS.ErrnoException;
+  if (code === undefined || errno === undefined || syscall === undefined) return error.message;
+  const [, words] = getSystemErrorMap().get(errno) ?? [];
+  return words === undefined ? error.message : `${code} (${words})`;
 }
 
 /**
