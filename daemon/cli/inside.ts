@@ -12,7 +12,7 @@ import { besideOf, besideWords } from './options/beside.js';
 import { partitionNumber } from './options/exports.js';
 import type { InsideArguments } from './options/inside.js';
 import { registriesOf, registryWords } from './options/registry.js';
-import { absoluteWords, namedWords } from './options/words.js';
+import { absoluteWords } from './options/words.js';
 import { printBytes, remark, stderrLog } from './output.js';
 
 /** Bytes that are printed at a time. */
@@ -29,7 +29,7 @@ export async function inside<T>(
   const { withFiles } = await import('../files/open-files.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
   const { ProgressBar } = await import('./progress.js');
-  const words = namedWords(image);
+  const words = absoluteWords(image);
   const bar = new ProgressBar(process.stderr);
   const partition = args.partition === undefined ? null : partitionNumber(args.partition);
   const look = (root: ImageFile): Promise<T> => {

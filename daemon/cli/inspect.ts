@@ -7,7 +7,7 @@ import { EXIT_OK } from './exit-codes.js';
 import { besideOf, besideOptions, type BesideArguments } from './options/beside.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
-import { namedWords } from './options/words.js';
+import { absoluteWords } from './options/words.js';
 import { print, remark, stderrLog } from './output.js';
 
 export interface InspectArguments extends RegistryArguments, BesideArguments {
@@ -34,7 +34,7 @@ export async function run(args: InspectArguments): Promise<number> {
   // Loaded here, so that other commands start without it.
   const { inspectImage } = await import('../inspect/inspect-image.js');
   const { withFetcher } = await import('../fetch/own-fetcher.js');
-  const words = namedWords(imageWords(args.image));
+  const words = absoluteWords(imageWords(args.image));
   const { ProgressBar } = await import('./progress.js');
   const bar = new ProgressBar(process.stderr);
   const progress = (done: number, total: number): void => bar.update(done, total);

@@ -7,7 +7,7 @@ import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { besideOf, besideOptions, type BesideArguments } from './options/beside.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
-import { namedWords } from './options/words.js';
+import { absoluteWords } from './options/words.js';
 import { print, remark, stderrLog } from './output.js';
 
 export interface VerifyArguments extends RegistryArguments, BesideArguments {
@@ -48,7 +48,7 @@ export async function run(args: VerifyArguments): Promise<number> {
   process.once('SIGTERM', onSignal);
   let report: VerifyReport;
   try {
-    const words = namedWords(imageWords(args.image));
+    const words = absoluteWords(imageWords(args.image));
     report = await withFetcher(await registriesOf(args, remark), stderrLog, (remote) =>
       verifyImage(words, {
         remote,

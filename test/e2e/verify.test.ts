@@ -54,6 +54,19 @@ await t.test('verify of a bad image', async (test) => {
   });
 });
 
+await t.test('every line names a file by the same path', async (test) => {
+  const folder = test.testdir({ empty: '' });
+  const { stdout } = await runTool('env', [
+    '-C',
+    folder,
+    process.execPath,
+    PROGRAM,
+    'verify',
+    'empty',
+  ]);
+  test.match(stdout, /^\/.*\/empty: empty\n\/.*\/empty: bad: 1 problem;/);
+});
+
 await t.test('other exit codes of verify', async (test) => {
   test.match(await verify(join(test.testdir(), 'no')), {
     code: 1,

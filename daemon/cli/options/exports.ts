@@ -10,7 +10,7 @@ import { sourceOfWords, type ImageSource } from '../../image/plan/image-source.j
 import { besideOf, besideOptions, besideWords, type BesideArguments } from './beside.js';
 import { namedIn } from './config-file.js';
 import { badArgument, imageWords } from './values.js';
-import { namedWords } from './words.js';
+import { absoluteWords } from './words.js';
 
 export interface ExportArguments extends BesideArguments {
   image?: string[] | undefined;
@@ -49,7 +49,7 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
     add(exports, name, sourceOfWords(paths, partition));
   }
   const partition = partitionOf(args);
-  const words = namedWords(imageWords(args.image));
+  const words = absoluteWords(imageWords(args.image));
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
     const [option] = besideWords(args);
@@ -61,7 +61,7 @@ export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<stri
     if (name === undefined || path === undefined) {
       throw badArgument(`--export ${JSON.stringify(text)}: not NAME=IMAGE`);
     }
-    add(exports, name, sourceOfWords(namedWords([path]), partition));
+    add(exports, name, sourceOfWords(absoluteWords([path]), partition));
   }
   return exports;
 }

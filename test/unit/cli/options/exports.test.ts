@@ -1,4 +1,5 @@
 // The exports of `serve`: from words, --export and the configuration together.
+import { resolve } from 'node:path';
 import { test } from 'tap';
 import { exportsOf, type ExportArguments } from '../../../../daemon/cli/options/exports.js';
 import type { DaemonConfig } from '../../../../daemon/config/daemon-config.js';
@@ -13,7 +14,9 @@ const image = (word: string) => [['', { paths: [`docker://${word}`], partition: 
 
 await test('exports come from words, --export and the configuration', (t) => {
   t.same(get({}), []);
-  t.same(get({ image: ['a', 'b'] }), [['', { paths: ['a', 'b'], partition: null }]]);
+  t.same(get({ image: ['a', 'b'] }), [
+    ['', { paths: [resolve('a'), resolve('b')], partition: null }],
+  ]);
   t.same(get({ image: ['redis:7'] }), image('redis:7'), 'no such file: an image');
   t.same(get({ image: ['docker://redis:7'] }), image('redis:7'));
   t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
@@ -22,7 +25,7 @@ await test('exports come from words, --export and the configuration', (t) => {
     ['db', { paths: ['/d'], partition: null }],
     ['log', { paths: ['/l', '/m'], partition: null }],
     ['part', { paths: ['/p'], partition: 2 }],
-    ['', { paths: ['./a'], partition: 3 }],
+    ['', { paths: [resolve('a')], partition: 3 }],
   ]);
   t.end();
 });
