@@ -10,12 +10,12 @@ import { humanSize } from '../lib/format-size.js';
 import { printable, printableJson } from '../lib/printable.js';
 import type { Logger } from '../log/logger.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
-import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
+import { cacheOptions, registriesOf, type RegistryArguments } from './options/registry.js';
 import { badArgument, oneOfWords } from './options/values.js';
 import { print, remark, stderrLog } from './output.js';
 
-const ACTIONS = ['ls', 'rm', 'gc', 'verify'] as const;
-type Action = (typeof ACTIONS)[number];
+export const actions = ['ls', 'rm', 'gc', 'verify'] as const;
+type Action = (typeof actions)[number];
 
 export interface CacheArguments extends RegistryArguments {
   action?: string | undefined;
@@ -24,7 +24,7 @@ export interface CacheArguments extends RegistryArguments {
 }
 
 export function builder(yargs: Argv): Argv<CacheArguments> {
-  return registryOptions(yargs)
+  return cacheOptions(yargs)
     .positional('action', {
       describe:
         'ls: list blobs; rm: remove blobs; gc: remove what nothing can use, then evict down to the limits; verify: check all chunks',
@@ -42,7 +42,7 @@ export function builder(yargs: Argv): Argv<CacheArguments> {
 
 /** @returns the exit code */
 export async function run(args: CacheArguments): Promise<number> {
-  const action = oneOfWords('cache', args.action ?? '', ACTIONS);
+  const action = oneOfWords('cache', args.action ?? '', actions);
   if (action === 'rm' && (args.digest ?? []).length === 0) {
     throw badArgument('cache rm: name the digests of blobs');
   }

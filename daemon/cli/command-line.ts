@@ -15,6 +15,11 @@ import {
 import { WORDS_AFTER_DASHES } from './options/inside.js';
 
 const MAX_HELP_WIDTH = 100;
+const PROGRAM = 'overlaybd-nbd';
+/** The longest example whose meaning is in the same line. */
+const EXAMPLE_WIDTH = 55;
+/** Columns before the meaning of a longer one, at least. */
+const EXAMPLE_INDENT = 6;
 
 /** The result of parsing. */
 export type Parsed =
@@ -110,13 +115,16 @@ class CommandLine {
   }
 
   #add(parser: Argv, command: Command): void {
+    const isOverview =
+      this.#isForHelp && !COMMANDS.some(({ usage }) => nameOf(usage) === this.#words[0]);
     parser.command(
-      command.usage,
+      isOverview ? shownOf(command) : command.usage,
       command.describe,
       async (yargs) => {
-        const built = (await command.load()).builder(yargs);
-        // For the help text.
-        if (!this.#isForHelp) this.#numbers = numbersAsText(internalsOf(built).getOptions());
+        const { builder } = await command.load();
+        if (this.#isForHelp) return withHelp(yargs, command, builder);
+        const built = builder(yargs);
+        this.#numbers = numbersAsText(internalsOf(built).getOptions());
         return built;
       },
       (args) => {
@@ -128,7 +136,7 @@ class CommandLine {
 
   #configure(parser: Argv, version: string): Argv {
     return parser
-      .scriptName('overlaybd-nbd')
+      .scriptName(PROGRAM)
       .strict()
       .version(version)
       .help()
@@ -157,7 +165,7 @@ class CommandLine {
     const { usage = '' } = this.#command ?? {};
     const lacking = usage.split(' ').filter((word) => word.startsWith('<'))[Number(given)];
     return badArgument(
-      `${nameOf(usage)}: ${lacking ?? 'a word'} is missing: overlaybd-nbd ${usage}`,
+      `${nameOf(usage)}: ${lacking ?? 'a word'} is missing: overlaybd-nbd ${this.#command ? shownOf(this.#command) : ''}`,
     );
   }
 
@@ -175,6 +183,45 @@ function helpWidth(): number {
 
 function internalsOf(parser: Argv<object>): Internals {
   return parser as unknown as Internals;
+}
+
+/** The help of one command: what is its own comes first, and an example is never broken. */
+function withHelp(
+  yargs: Argv,
+  command: Command,
+  builder: (yargs: Argv) => Argv<object>,
+): Argv<object> {
+  const examples: (readonly [string, string])[] = [];
+  const notes: string[] = [];
+  const end = yargs.epilogue.bind(yargs);
+  // yargs breaks the words of an example to make room for what they do.
+  Object.assign(yargs, {
+    example: (text: string, meaning: string): Argv => {
+      examples.push([text.replace('$0', PROGRAM), meaning]);
+      return yargs;
+    },
+    epilogue: (note: string): Argv => {
+      notes.push(note);
+      return yargs;
+    },
+  });
+  yargs.usage(`$0 ${shownOf(command)} [options]\n\n${command.describe}`);
+  for (const group of ['Positionals:', 'Options:']) yargs.group([], group);
+  const built = builder(yargs);
+  if (examples.length > 0) notes.unshift(exampleText(examples));
+  if (notes.length > 0) end(notes.join('\n\n'));
+  return built;
+}
+
+/** @param examples with what they do: beside them, or below one that is long */
+function exampleText(examples: readonly (readonly [string, string])[]): string {
+  const lengths = examples.map(([text]) => text.length).filter((length) => length <= EXAMPLE_WIDTH);
+  const column = Math.max(EXAMPLE_INDENT, ...lengths);
+  const lines = examples.map(([text, meaning]) => {
+    const gap = text.length > column ? `\n  ${' '.repeat(column)}` : '';
+    return `  ${text.padEnd(column)}${gap}  ${meaning}`;
+  });
+  return `Examples:\n${lines.join('\n')}`;
 }
 
 function describeAll(parser: Argv): void {
@@ -241,6 +288,10 @@ function withoutDashes(argv: readonly string[]): { words: string[]; after: numbe
   if (at < 0) return { words: [...argv], after: undefined };
   const rest = argv.slice(at + 1).map((word) => (word.startsWith('-') ? `./${word}` : word));
   return { words: [...argv.slice(0, at), ...rest], after: rest.length };
+}
+
+function shownOf({ usage, shown = usage }: Command): string {
+  return shown;
 }
 
 function nameOf(usage: string): string {

@@ -6,12 +6,16 @@ import type { Argv } from 'yargs';
 /** The exports of a command's module. */
 interface CommandModule {
   builder(yargs: Argv): Argv<object>;
+  /** What the first word can be, for completion. Absent: anything. */
+  readonly actions?: readonly string[];
   /** @returns the exit code */
   run(args: object): Promise<number>;
 }
 
 export interface Command {
   readonly usage: string;
+  /** As people are shown it: yargs takes no word after repeated ones. Absent: the same. */
+  readonly shown?: string;
   readonly describe: string;
   readonly load: () => Promise<CommandModule>;
 }
@@ -54,7 +58,8 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'cp <image> <path..>',
-    describe: 'copy files and folders of an image: cp <image> <path..> <dest>',
+    shown: 'cp <image> <path..> <dest>',
+    describe: 'copy files and folders of an image to this machine',
     load: () => import('./cp.js'),
   },
   {
@@ -79,7 +84,8 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'mount <image..>',
-    describe: 'mount the file system in an image, read-only: mount <image..> <dir>',
+    shown: 'mount <image..> <dir>',
+    describe: 'mount the file system in an image, read-only',
     load: () => import('./mount.js'),
   },
   {

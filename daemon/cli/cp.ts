@@ -22,9 +22,6 @@ export interface CpArguments extends InsideArguments {
 
 export function builder(yargs: Argv): Argv<CpArguments> {
   return insideOptions(yargs, 'cp base.tar app.tar -- /etc dest')
-    .usage(
-      '$0 cp <image> <path..> <dest> [options]\n\ncopy files and folders of an image to this machine',
-    )
     .option('archive', {
       alias: 'a',
       describe:

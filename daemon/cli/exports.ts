@@ -11,7 +11,7 @@ import { absoluteWords } from './options/words.js';
 import { print, printResult } from './output.js';
 import { exportLine } from './status.js';
 
-const ACTIONS = ['ls', 'add', 'rm'] as const;
+export const actions = ['ls', 'add', 'rm'] as const;
 
 export interface ExportsArguments extends ClientArguments {
   action?: string | undefined;
@@ -48,7 +48,7 @@ export function builder(yargs: Argv): Argv<ExportsArguments> {
 
 /** @returns the exit code */
 export async function run(args: ExportsArguments): Promise<number> {
-  const action = oneOfWords('exports', args.action ?? 'ls', ACTIONS);
+  const action = oneOfWords('exports', args.action ?? 'ls', actions);
   const { name } = args;
   const client = controlClient(args.state);
   if (action === 'ls') {

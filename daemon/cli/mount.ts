@@ -47,7 +47,6 @@ const PAGE_SIZE = 4096;
 
 export function builder(yargs: Argv): Argv<MountArguments> {
   return attachOptions(yargs)
-    .usage('$0 mount <image..> <dir> [options]\n\nmount the file system in an image, read-only')
     .positional('image', {
       describe:
         'an image of a registry, an image configuration, layer blobs (bottom first), or an export of the running daemon; then the folder to mount on',

@@ -16,6 +16,8 @@ export interface CommandFacts {
   readonly usage: string;
   readonly describe: string;
   readonly options: readonly OptionFacts[];
+  /** What the first word can be; none: anything. */
+  readonly actions: readonly string[];
 }
 
 /** A part of yargs that its types leave out. */
@@ -31,18 +33,12 @@ export async function commandFacts(): Promise<CommandFacts[]> {
   // From this yargs decides whether completions have descriptions.
   process.env['ZSH_NAME'] = 'zsh';
   const facts: CommandFacts[] = [];
-  for (const { usage, describe, load } of COMMANDS) {
+  for (const { usage, shown = usage, describe, load } of COMMANDS) {
     const command = await load();
     const parser = command.builder(yargs([]).help(false).version(false).detectLocale(false));
     const name = usage.split(' ', 1)[0] ?? '';
-    // yargs takes no word after repeated ones, so the texts of mount and cp end with their true usage.
-    const [what = describe, words] = describe.split(`: ${name} `);
-    facts.push({
-      name,
-      usage: words === undefined ? usage : `${name} ${words}`,
-      describe: what,
-      options: await options(parser),
-    });
+    const { actions = [] } = command;
+    facts.push({ name, usage: shown, describe, options: await options(parser), actions });
   }
   return facts;
 }

@@ -25,7 +25,7 @@ ${commands.flatMap(({ name, options }) => options.flatMap((option) => bashValues
     *)
       case $command:$current in
 ${commands.map(({ name, options }) => bashOptions(name, options)).join('\n')}
-      detach:*)
+${commands.flatMap(bashActions).join('')}      detach:*)
         for each in /sys/block/nbd*/pid; do
           [ ! -e "$each" ] || each=\${each%/pid} words+=" /dev/\${each##*/}"
         done
@@ -55,6 +55,11 @@ function bashOptions(command: string, options: readonly OptionFacts[]): string {
   return `      ${command}:-*) words='${[...words, '--help'].join(' ')}' ;;`;
 }
 
+function bashActions({ name, actions }: CommandFacts): string[] {
+  if (actions.length === 0) return [];
+  return [`      ${name}:*) [ "$COMP_CWORD" != 2 ] || words='${actions.join(' ')}' ;;\n`];
+}
+
 export function zshCompletion(commands: readonly CommandFacts[]): string {
   return `#compdef ${PROGRAM}
 ${HEAD}
@@ -80,8 +85,9 @@ _overlaybd-nbd "$@"
 `;
 }
 
-function zshCommand({ name, options }: CommandFacts): string {
-  const specs = [...options.map(zshOption), `'--help[show help]'`, zshWords(name)];
+function zshCommand({ name, options, actions }: CommandFacts): string {
+  const first = actions.length === 0 ? [] : [`'1:action:(${actions.join(' ')})'`];
+  const specs = [...options.map(zshOption), `'--help[show help]'`, ...first, zshWords(name)];
   return `  ${name})
     _arguments -s \\
 ${specs.map((spec) => `      ${spec}`).join(' \\\n')}

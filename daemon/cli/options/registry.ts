@@ -73,6 +73,8 @@ const PATHS = new Set<string>([
   'cache-dir',
 ]);
 
+const OF_CACHE = new Set<string>(['upstream-config', 'cache-dir', 'cache-size', 'cache-min-free']);
+
 export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> {
   const text = { type: 'string', requiresArg: true, group: GROUP } as const;
   const list = { type: 'string', array: true, nargs: 1, group: GROUP } as const;
@@ -136,6 +138,12 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
       describe:
         'fetch the rest of open images with this many bytes a second, such as 10M [default: 0, off]',
     });
+}
+
+/** The same for a command that asks no registry: its help has those of the cache alone. */
+export function cacheOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> {
+  const all = registryOptions(yargs);
+  return NAMES.filter((name) => !OF_CACHE.has(name)).reduce((each, name) => each.hide(name), all);
 }
 
 /**

@@ -39,6 +39,10 @@ await t.test('completion in bash', async (test) => {
     [['status', '--'], '--json --state --help'],
     [['warm', '--pull', ''], 'newer missing never always'],
     [['verify', 'x'], ''],
+    [['cache', ''], 'ls rm gc verify'],
+    [['cache', 'g'], 'gc'],
+    [['cache', 'rm', ''], ''],
+    [['exports', ''], 'ls add rm'],
   ];
   for (const [words, completed] of cases) {
     const args = ['-c', BASH, 'bash', script, 'overlaybd-nbd', ...words];
@@ -56,6 +60,8 @@ await t.test('completion in zsh', async (test) => {
     ['overlaybd-nbd veri', 'overlaybd-nbd verify '],
     ['overlaybd-nbd serve --log-l', 'overlaybd-nbd serve --log-level='],
     ['overlaybd-nbd serve --log-level=de', 'overlaybd-nbd serve --log-level=debug '],
+    ['overlaybd-nbd cache ve', 'overlaybd-nbd cache verify '],
+    ['overlaybd-nbd exports a', 'overlaybd-nbd exports add '],
     ['overlaybd-nbd detach --fo', 'overlaybd-nbd detach --force '],
   ];
   for (const [typed, completed] of cases) {

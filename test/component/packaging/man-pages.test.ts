@@ -39,7 +39,7 @@ await t.test('there is a page for each command, and one for daemon.json', async 
   const cp = commands.find(({ name }) => name === 'cp');
   test.match(cp, {
     usage: 'cp <image> <path..> <dest>',
-    describe: /^copy files and folders of an image$/,
+    describe: /^copy files and folders of an image to this machine$/,
   });
 
   if (!requireTool(test, 'man')) return;
@@ -53,7 +53,10 @@ await t.test('there is a page for each command, and one for daemon.json', async 
 });
 
 await t.test('a command that docs/cli.md does not describe is an error', (test) => {
-  const more = [...commands, { name: 'frob', usage: 'frob', describe: 'frobs', options: [] }];
+  const more = [
+    ...commands,
+    { name: 'frob', usage: 'frob', describe: 'frobs', options: [], actions: [] },
+  ];
   test.throws(() => manPages(docs, more, release), { message: 'docs/cli.md has no section frob' });
   test.end();
 });

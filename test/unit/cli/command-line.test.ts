@@ -253,6 +253,40 @@ await t.test('a word after -- is not an option', async (test) => {
   test.equal(json, true);
 });
 
+async function helpOf(...words: readonly string[]): Promise<string> {
+  const parsed = await parseCommandLine([...words, '--help'], () => Promise.resolve(''));
+  return parsed.kind === 'text' ? parsed.text : '';
+}
+
+await t.test('the help of a command begins with what is its own', async (test) => {
+  for (const { usage } of COMMANDS) {
+    const [name = ''] = usage.split(' ');
+    const help = await helpOf(name);
+    test.match(help, new RegExp(`^overlaybd-nbd ${name}.* \\[options\\]\n\n`), name);
+    const groups = [...help.matchAll(/^(\w+):$/gm)].map(([, group]) => group);
+    const own = groups.filter((group) => group === 'Positionals' || group === 'Options');
+    test.same(groups.slice(0, own.length), own, `${name}: ${groups.join(', ')}`);
+  }
+  test.match(await helpOf('cp'), /^overlaybd-nbd cp <image> <path\.\.> <dest> \[options\]\n/);
+  test.match(
+    await helpOf('exports'),
+    /^ {2}overlaybd-nbd exports add web registry\.example\/web:1 {2}serve/m,
+  );
+});
+
+await t.test('the help of all commands has the words of each', async (test) => {
+  const help = await helpOf();
+  test.match(help, /^ {2}overlaybd-nbd cp <image> <path\.\.> <dest> +copy files/m);
+  test.match(help, /^ {2}overlaybd-nbd mount <image\.\.> <dir> +mount the/m);
+});
+
+await t.test('the help of cache has the options of the cache alone', async (test) => {
+  const help = await helpOf('cache');
+  test.match(help, '--cache-dir');
+  test.notMatch(help, /--mirror|--registry-ca|--fetch-deadline/);
+  test.match(await valuesOf(['cache', 'ls', '--offline']), { offline: true });
+});
+
 await t.test('--help and --version print their texts', async (test) => {
   for (const line of [
     ['--help'],
