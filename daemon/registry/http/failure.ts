@@ -132,6 +132,11 @@ export function failureOf(
   }
   if (TLS_CODE.test(code))
     return new Failure('refused', tlsText(code), { ...facts, counter: 'tls' });
+  const badHeader = code === PARSER_CODE ? badHeaderOf(error) : null;
+  if (badHeader !== null) {
+    const what = `sends a header that is not valid (${badHeader})`;
+    return new Failure('bad', what, { ...facts, counter: 'malformed' });
+  }
   if (MALFORMED_CODE.test(code)) {
     const which = code === PARSER_CODE ? '' : ` (${code})`;
     return new Failure('retry', `does not speak HTTP${which}; check its port`, {
@@ -168,6 +173,18 @@ function tlsText(code: string): string {
   return `has a certificate that is not trusted (${code}); name its CA with --registry-ca`;
 }
 
+/** What undici's parser says of a byte that may not be in a header. It does not say in which; what follows may be a secret. */
+const BAD_HEADER =
+  /\((Invalid header value char|Invalid header token|Invalid character in Content-Length)\)$/;
+
+/** @returns null if something else is wrong: then it may not be HTTP at all */
+function badHeaderOf(error: unknown): string | null {
+  const { message = '', data = '' } = error as { message?: string; data?: unknown };
+  const what = BAD_HEADER.exec(message)?.[1];
+  if (what === undefined) return null;
+  return `${what}: "${printable(String(data).slice(0, 1))}"`;
+}
+
 function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return '';
   const { code, name } = error as { code?: unknown; name?: unknown };
@@ -175,13 +192,19 @@ function codeOf(error: unknown): string {
   return name === 'HTTPParserError' ? PARSER_CODE : '';
 }
 
-/** Retry-After: seconds, or a date by a clock that may be another one than ours. null: none, or nonsense. */
+/** No read waits as long. */
+const MAX_RETRY_AFTER_MS = 86_400_000;
+
+/**
+ * Retry-After: seconds, or a date by a clock that may be another one than ours; a day at most. null: none, or nonsense.
+ */
 export function retryAfterMs(
   value: string | string[] | undefined,
   wallClockMs: number,
 ): number | null {
   const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
   const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? null : Math.max(0, date - wallClockMs);
+  if (Number.isNaN(date)) return null;
+  return Math.min(Math.max(0, date - wallClockMs), MAX_RETRY_AFTER_MS);
 }

@@ -139,6 +139,12 @@ const FAULTS: readonly Fault[] = [
     message: /does not speak HTTP|closed the connection/,
   },
   {
+    name: 'a control character in a header',
+    action: { do: 'raw', text: 'HTTP/1.1 307 Away\r\nLocation: http://a/\u001b[31m\r\n\r\n' },
+    isBad: true,
+    message: /sends a header that is not valid \(Invalid header value char: "\\u\{1b\}"\)/,
+  },
+  {
     name: 'bare line feeds',
     action: { do: 'raw', text: 'HTTP/1.1 429 Too Many\nRetry-After: 60\n\n' },
     message: /does not speak HTTP|closed the connection/,

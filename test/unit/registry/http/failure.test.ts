@@ -28,6 +28,15 @@ await test('errors of Node and undici', (t) => {
       'malformed',
     ],
     [
+      Object.assign(
+        new Error('Response does not match the HTTP/1.1 protocol (Invalid header value char)'),
+        { name: 'HTTPParserError', data: '\u001b[31m?signature=secret' },
+      ),
+      'bad',
+      /^h sends a header that is not valid \(Invalid header value char: "\\u\{1b\}"\)$/,
+      'malformed',
+    ],
+    [
       coded('UND_ERR_ABORTED', 'Proxy response (407) !== 200'),
       'retry',
       /proxy answers 407/,
@@ -56,7 +65,11 @@ await test('Retry-After', (t) => {
     ['-5', null],
     ['1.5', null],
     ['soon', null],
-    ['99999999999', null],
+    ['86400', 86_400_000],
+    ['86401', 86_400_000],
+    ['99999999999', 86_400_000],
+    ['9'.repeat(400), 86_400_000],
+    ['Wed, 21 Oct 2099 07:28:00 GMT', 86_400_000],
   ] as const) {
     t.equal(retryAfterMs(value as string | string[], now), expected, JSON.stringify(value));
   }
