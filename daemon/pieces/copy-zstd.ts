@@ -7,9 +7,15 @@ import type { ZstdStream } from '../codec/zstd-stream.js';
 import { formatError } from '../errors.js';
 import type { Effort } from '../lib/effort.js';
 import { ForwardReader } from './forward-reader.js';
-import { MAX_COPIED_BYTES, MAX_ZSTD_WINDOW } from './limits.js';
+import { MAX_COPIED_BYTES } from './limits.js';
 import { PieceTableBuilder, type PieceTable } from './piece-table.js';
-import { frameWindow, isFrameMagic, MAX_HEADER_SIZE, skippedBytes } from './zstd-frames.js';
+import {
+  isFrameMagic,
+  MAX_HEADER_SIZE,
+  SKIPPABLE_HEADER_SIZE,
+  skippedBytes,
+} from './zstd-frames.js';
+import { ZstdLimits } from './zstd-limits.js';
 
 /** Plain bytes of a piece of the copy: what is hashed for a cold read. */
 const PIECE_SIZE = 1 << 20;
@@ -59,6 +65,7 @@ class Copier {
   readonly #copy: PlainCopy;
   readonly #reader: ForwardReader;
   readonly #pieces: PieceTableBuilder;
+  readonly #limits: ZstdLimits;
   readonly #piece = Buffer.allocUnsafeSlow(PIECE_SIZE);
   #filled = 0;
   /** Plain bytes before the piece. */
@@ -79,23 +86,26 @@ class Copier {
     this.#visit = visit;
     this.#copy = copy;
     this.#reader = new ForwardReader(source);
+    this.#limits = new ZstdLimits(source.name);
     this.#pieces = new PieceTableBuilder(source.name, effort);
   }
 
   async run(): Promise<PieceTable> {
     const { size } = this.#source;
     for (let at = 0; at < size;) {
+      this.#limits.frame(at);
       this.#effort.spend(UNITS_A_FRAME);
       if (at - this.#turnedAt >= STORED_A_TURN) await this.#turn(at);
       const head = await this.#reader.bytesAt(at, Math.min(MAX_HEADER_SIZE, size - at));
       const skipped = skippedBytes(head);
       if (skipped !== null) {
+        this.#limits.decoded(at, SKIPPABLE_HEADER_SIZE, 0);
         at += skipped;
         if (at > size) throw this.#bad(size, 'the end of a skippable frame', 'the end of the blob');
         continue;
       }
       if (!isFrameMagic(head)) throw this.#bad(at, 'a zstd frame', 'something else');
-      this.#checkWindow(at, head);
+      this.#limits.window(at, head);
       at = await this.#frame(at);
     }
     if (this.#filled > 0) await this.#endPiece(size);
@@ -110,6 +120,7 @@ class Copier {
       const step = this.#stream.step(stored, room);
       if (!step) throw this.#bad(begin, 'a zstd frame that can be decoded', 'something else');
       const { consumed, produced, isFrameEnd } = step;
+      this.#limits.decoded(at, consumed, produced);
       at += consumed;
       this.#filled += produced;
       if (this.#filled === PIECE_SIZE) await this.#endPiece(at);
@@ -150,14 +161,6 @@ class Copier {
     this.#turnedAt = at;
     await this.#effort.turn();
     this.#effort.progress?.(at, this.#source.size);
-  }
-
-  #checkWindow(at: number, head: Buffer): void {
-    const window = frameWindow(head);
-    if (window === null) throw this.#bad(at, 'the header of a zstd frame', 'something else');
-    if (window <= MAX_ZSTD_WINDOW) return;
-    const expected = `frames with a window of at most ${MAX_ZSTD_WINDOW} bytes (compress it with --long=27 or less)`;
-    throw this.#limit(at, expected, window);
   }
 
   #limit(offset: number, expected: string, got: string | number): Error {

@@ -34,9 +34,14 @@ export class ForwardReader {
     return bytes.subarray(0, length);
   }
 
+  /** What is in memory from `offset` on: maybe nothing. No byte is copied. @param offset as of bytesAt() */
+  inMemory(offset: number): Buffer {
+    return this.#read.subarray(offset - this.#readAt);
+  }
+
   /** What is in memory from `offset` on, and at least one byte, unless the blob ends there. */
   async restAt(offset: number): Promise<Buffer> {
-    const rest = this.#read.subarray(offset - this.#readAt);
+    const rest = this.inMemory(offset);
     if (rest.length > 0 || offset === this.#source.size) return rest;
     await this.bytesAt(offset, 1);
     return this.#read;

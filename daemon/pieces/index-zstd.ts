@@ -12,19 +12,20 @@ import {
   frameContentSize,
   isFrameMagic,
   MAX_HEADER_SIZE,
+  SKIPPABLE_HEADER_SIZE,
   skippedBytes,
   frameAt,
+  type Frame,
   type ZstdDecoders,
 } from './zstd-frames.js';
+import { ZstdLimits } from './zstd-limits.js';
 
 /** Stored bytes that are read at first: a frame of common tools, or many small ones. */
 const FIRST_READ = 1 << 20;
-/** To decode this many plain bytes is as much work as 8192 entries of an index. */
-const DECODED_A_STEP = 256 * 1024;
-const UNITS_A_STEP = 8192;
-/** The same of a skippable frame: a blob may be made of them, and they may have no contents. */
-const UNITS_A_SKIPPED = 8;
-const HEADER_SIZE = 8;
+/** To decode this many plain bytes is as much work as an entry of an index. */
+const DECODED_A_UNIT = 32;
+/** The same of a frame with any contents, and of one to skip: a blob may be made of them, and they may be empty. */
+const UNITS_A_FRAME = 8;
 
 /** A frame that is too long to be decoded for each read. */
 export class LongFrame extends Error {
@@ -58,6 +59,7 @@ class Indexer {
   readonly #visit: (plain: Buffer) => void;
   readonly #pieces: PieceTableBuilder;
   readonly #reader: ForwardReader;
+  readonly #limits: ZstdLimits;
   /** For frames that do not say how many bytes they have. */
   #room: Buffer | null = null;
 
@@ -72,49 +74,68 @@ class Indexer {
     this.#effort = effort;
     this.#visit = visit;
     this.#reader = new ForwardReader(source);
+    this.#limits = new ZstdLimits(source.name);
     this.#pieces = new PieceTableBuilder(source.name, effort);
   }
 
   async run(): Promise<PieceTable> {
     const { size } = this.#source;
     for (let at = 0; at < size;) {
-      const head = await this.#reader.bytesAt(at, Math.min(HEADER_SIZE, size - at));
-      const skipped = skippedBytes(head);
+      this.#limits.frame(at);
+      this.#effort.spend(UNITS_A_FRAME);
+      const rest = await this.#restWithHeader(at);
+      const skipped = skippedBytes(rest);
       if (skipped !== null) {
-        this.#effort.spend(UNITS_A_SKIPPED);
+        this.#limits.decoded(at, SKIPPABLE_HEADER_SIZE, 0);
         at += skipped;
         if (at > size) throw this.#bad(size, 'the end of a skippable frame', 'the end of the blob');
         continue;
       }
-      at += await this.#frame(at, head);
+      at += await this.#frame(at, rest);
     }
     return this.#pieces.finish(size);
   }
 
-  /** @returns its stored bytes */
-  async #frame(at: number, head: Buffer): Promise<number> {
-    if (!isFrameMagic(head)) throw this.#bad(at, 'a zstd frame', 'something else');
-    const declared = frameContentSize(await this.#reader.bytesAt(at, this.#headSize(at))) ?? 0;
+  /** What is in memory from there on, with the whole header of a frame unless the blob ends before. */
+  async #restWithHeader(at: number): Promise<Buffer> {
+    const rest = this.#reader.inMemory(at);
+    const length = Math.min(MAX_HEADER_SIZE, this.#source.size - at);
+    if (rest.length >= length) return rest;
+    await this.#reader.bytesAt(at, length);
+    return this.#reader.inMemory(at);
+  }
+
+  /**
+   * @param rest what is in memory from there on
+   * @returns its stored bytes
+   */
+  async #frame(at: number, rest: Buffer): Promise<number> {
+    if (!isFrameMagic(rest)) throw this.#bad(at, 'a zstd frame', 'something else');
+    const declared = frameContentSize(rest) ?? 0;
     if (declared > MAX_DECODED_BYTES) throw this.#tooLong(at, declared);
-    const frame = await this.#wholeFrame(at);
-    const stored = await this.#reader.bytesAt(at, frame.end);
+    this.#limits.window(at, rest);
+    // Most frames end in what is in memory. To read and copy a long step for each would take hours for millions of them.
+    const frame = frameAt(rest, 0) ?? (await this.#wholeFrame(at));
+    if (frame.isEmpty) {
+      this.#limits.decoded(at, frame.end, 0);
+      return frame.end;
+    }
+    const stored = this.#reader.inMemory(at).subarray(0, frame.end);
     const most = frame.plain ?? MAX_DECODED_BYTES;
-    this.#effort.spend(Math.ceil((frame.plain ?? frame.end) / DECODED_A_STEP) * UNITS_A_STEP);
+    this.#effort.spend(Math.ceil((frame.plain ?? frame.end) / DECODED_A_UNIT));
     const turn = this.#effort.turn();
     if (turn) await turn;
     this.#effort.progress?.(at, this.#source.size);
     const plain = frame.plain ? this.#exactly(stored, frame.plain) : this.#upTo(stored, most, at);
     if (!plain) throw this.#bad(at, 'a zstd frame that can be decoded', 'something else');
+    this.#limits.decoded(at, frame.end, plain.length);
     if (plain.length === 0) return frame.end;
+    this.#limits.piece(at, frame.end, plain.length);
     this.#visit(plain);
     const digest = createHash('sha256').update(plain).digest();
     const { length } = plain;
     this.#pieces.addStored({ codec: 'zstd', begin: at, inner: 0, length, digest });
     return frame.end;
-  }
-
-  #headSize(at: number): number {
-    return Math.min(MAX_HEADER_SIZE, this.#source.size - at);
   }
 
   #exactly(stored: Buffer, plain: number): Buffer | null {
@@ -131,7 +152,7 @@ class Indexer {
   }
 
   /** Reads more and more of it: its header does not say how long it is. */
-  async #wholeFrame(at: number): Promise<{ end: number; plain: number | null }> {
+  async #wholeFrame(at: number): Promise<Frame> {
     const left = this.#source.size - at;
     for (let length = FIRST_READ; ; length *= 2) {
       const bytes = await this.#reader.bytesAt(at, Math.min(length, left));

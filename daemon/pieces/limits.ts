@@ -46,10 +46,20 @@ export function mostStored(plain: number): number {
   return 2 * plain + 65_536;
 }
 
-/** Window of a frame that is decoded as a stream, into a copy: `zstd --long` makes it, and libzstd takes no longer one. */
+/** Window of a frame: `zstd --long` makes it, and libzstd takes no longer one. */
 export const MAX_ZSTD_WINDOW = 128 << 20;
 /** Plain bytes of an archive that is decoded into a copy. */
 export const MAX_COPIED_BYTES = 2 ** 38;
 
+/**
+ * Frames of an archive in zstd. Each that has plain bytes is a piece, or several of a copy; `pzstd` puts one to skip in
+ * front of each.
+ */
+export const MAX_ZSTD_FRAMES = 2 * MAX_PIECES;
+/**
+ * Stored bytes of an archive in zstd in which there is no plain one: empty frames, empty blocks, and frames to skip without
+ * their contents. It bounds time; archives in gzip have the same limit.
+ */
+export const MAX_STORED_EMPTY = 32 << 20;
 /** Stored bytes of a frame of an archive in zstd. Compressors store what they cannot shrink. */
 export const MAX_STORED_FRAME = MAX_DECODED_BYTES + (1 << 20);

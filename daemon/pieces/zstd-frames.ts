@@ -10,15 +10,20 @@ const SKIPPABLE_MAGIC = 0x184d_2a50;
 const DICTIONARY_ID_SIZES = [0, 1, 2, 4];
 const CONTENT_SIZE_SIZES = [0, 2, 4, 8];
 const RLE_BLOCK = 1;
+const COMPRESSED_BLOCK = 2;
 const RESERVED_BLOCK = 3;
 
 /** Bytes of the header of a frame at most. */
 export const MAX_HEADER_SIZE = 18;
+/** Bytes of the header of a frame to skip. */
+export const SKIPPABLE_HEADER_SIZE = 8;
 
-interface Frame {
+export interface Frame {
   readonly end: number;
   /** Plain bytes; null if the frame does not say. */
   readonly plain: number | null;
+  /** Whether its blocks say that it has no plain byte: then it need not be decoded. */
+  readonly isEmpty: boolean;
 }
 
 /** Both decoders of a thread. */
@@ -92,9 +97,9 @@ export function isFrameMagic(bytes: Buffer): boolean {
 
 /** The stored bytes of a skippable frame; null if something else is there. */
 export function skippedBytes(bytes: Buffer): number | null {
-  if (bytes.length < 8) return null;
+  if (bytes.length < SKIPPABLE_HEADER_SIZE) return null;
   const isSkippable = bytes.readUInt32LE(0) >>> 4 === SKIPPABLE_MAGIC >>> 4;
-  return isSkippable ? 8 + bytes.readUInt32LE(4) : null;
+  return isSkippable ? SKIPPABLE_HEADER_SIZE + bytes.readUInt32LE(4) : null;
 }
 
 /** @returns null if no whole frame is there */
@@ -103,7 +108,7 @@ export function frameAt(bytes: Buffer, begin: number): Frame | null {
   const magic = bytes.readUInt32LE(begin);
   if ((magic & 0xffff_fff0) === (SKIPPABLE_MAGIC & 0xffff_fff0)) {
     const end = begin + 8 + bytes.readUInt32LE(begin + 4);
-    return end <= bytes.length ? { end, plain: 0 } : null;
+    return end <= bytes.length ? { end, plain: 0, isEmpty: true } : null;
   }
   if (magic !== MAGIC) return null;
   const descriptor = bytes[begin + 4] as number;
@@ -113,17 +118,20 @@ export function frameAt(bytes: Buffer, begin: number): Frame | null {
   const contentSizeSize = flag === 0 && isSingleSegment ? 1 : (CONTENT_SIZE_SIZES[flag] as number);
   const contentSizeAt = begin + 5 + (isSingleSegment ? 0 : 1) + dictionarySize;
   let at = contentSizeAt + contentSizeSize;
+  let isEmpty = true;
   for (let isLast = false; !isLast;) {
     if (at + 3 > bytes.length) return null;
     const header = bytes.readUIntLE(at, 3);
     isLast = (header & 1) === 1;
     const type = (header >>> 1) & 3;
     if (type === RESERVED_BLOCK) return null;
+    if (type === COMPRESSED_BLOCK || header >>> 3 > 0) isEmpty = false;
     at += 3 + (type === RLE_BLOCK ? 1 : header >>> 3);
   }
   if ((descriptor & 4) !== 0) at += 4;
   if (at > bytes.length) return null;
-  return { end: at, plain: contentSizeOf(bytes, contentSizeAt, contentSizeSize) };
+  const plain = contentSizeOf(bytes, contentSizeAt, contentSizeSize);
+  return { end: at, plain, isEmpty: isEmpty && (plain ?? 0) === 0 };
 }
 
 /**

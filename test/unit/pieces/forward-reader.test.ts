@@ -10,6 +10,8 @@ await test('each byte is read once', async (t) => {
   const reader = new ForwardReader(source);
   t.ok((await reader.bytesAt(0, 18)).equals(bytes.subarray(0, 18)));
   t.equal((await reader.restAt(10)).length, (1 << 20) - 10);
+  t.equal(reader.inMemory(10).length, (1 << 20) - 10);
+  t.equal(reader.inMemory(1 << 20).length, 0, 'it does not read');
   const long = await reader.bytesAt(100, 2 << 20);
   t.ok(long.equals(bytes.subarray(100, 100 + (2 << 20))));
   t.ok((await reader.restAt(2_500_000)).equals(bytes.subarray(2_500_000)));

@@ -68,6 +68,82 @@ await test('frames, with and without sizes, with others to skip in between', asy
   t.ok((await readFully(source, 0, expected.length)).equals(expected));
 });
 
+await test('millions of small frames take one read for each long step, and count as work', async (t) => {
+  const empty = compress(Buffer.alloc(0));
+  const byte = compress(Buffer.from('x'));
+  const count = 15_000;
+  const frames = Buffer.concat(
+    Array.from({ length: count }, (_, i) => [empty, byte, skippable][i % 3] as Buffer),
+  );
+  // What comes next does not end in the step before it.
+  const stored = Buffer.concat([frames, compress(plain), frames]);
+  const source = new MemorySource(stored, 'layer');
+  let [units, bytes] = [0, 0];
+  const effort = { ...UNBOUNDED, spend: (more: number) => void (units += more) };
+  const visit = (part: Buffer): void => void (bytes += part.length);
+  const table = await indexZstd(source, readers.zstdDecoders(), effort, visit);
+  t.equal(bytes, (2 * count) / 3 + plain.length);
+  t.equal(table.count, (2 * count) / 3 + 1);
+  t.ok(units >= 2 * count, 'all of them count');
+  const read = source.reads.reduce((sum, each) => sum + each[1], 0);
+  t.equal(read, stored.length, 'no byte is read twice');
+  t.ok(source.reads.length <= 12, `${source.reads.length} reads of ${stored.length} bytes`);
+});
+
+await test('stored bytes without plain ones', async (t) => {
+  // A header, empty blocks, and the last of them.
+  const blocks = Buffer.alloc(3 * 2_500_000);
+  const start = Buffer.from('28b52ffd0050', 'hex');
+  const empty = Buffer.concat([start, blocks, Buffer.from('010000', 'hex')]);
+  const all = Buffer.alloc(4 * empty.length, empty);
+  const one = compress(Buffer.from('x'));
+  t.equal((await indexed(Buffer.concat([all, one, all, one]))).table.count, 2);
+  const refused = { code: 'LIMIT', message: /at most 33554432 stored bytes without a plain one/ };
+  await t.rejects(indexed(Buffer.concat([one, all, empty])), refused);
+  const skip = Buffer.from('502a4d1800000000', 'hex');
+  const rest = (32 << 20) - all.length;
+  const end = Buffer.concat([
+    start,
+    blocks.subarray(0, 3 * Math.floor((rest - 60) / 3)),
+    Buffer.from('010000', 'hex'),
+  ]);
+  await t.resolves(indexed(Buffer.concat([all, end])));
+  await t.rejects(indexed(Buffer.concat([all, end, Buffer.alloc(80, skip)])), refused);
+  // A plain byte, and empty blocks after it.
+  const some = blocks.subarray(0, 3 * 30_000);
+  const long = Buffer.concat([
+    start,
+    Buffer.from('08000078', 'hex'),
+    some,
+    Buffer.from('010000', 'hex'),
+  ]);
+  await t.rejects(indexed(Buffer.concat([one, long])), {
+    code: 'LIMIT',
+    message:
+      /layer: zstd at byte 10: expected at most 65538 stored bytes for 1 plain ones, got 90013$/,
+  });
+});
+
+/** Without a content size, of one block of five times the same byte. */
+function windowFrame(window: number): Buffer {
+  return Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, window, 0x2b, 0, 0, 7]);
+}
+
+await test('the window of a frame', async (t) => {
+  const most = await indexed(windowFrame((27 - 10) << 3));
+  t.ok(most.visited.equals(Buffer.alloc(5, 7)), '128 MiB');
+  const expected =
+    /layer: zstd at byte 0: expected frames with a window of at most 134217728 bytes .*, got /;
+  for (const [window, bytes] of [
+    [((27 - 10) << 3) + 1, 150_994_944],
+    [(31 - 10) << 3, 2 ** 31],
+  ] as const) {
+    const error: unknown = await indexed(windowFrame(window)).catch((reason: unknown) => reason);
+    t.match(error, { code: 'LIMIT', message: expected });
+    t.match(error, { message: new RegExp(`, got ${bytes}$`) });
+  }
+});
+
 await test('a frame that changes later is EIO', async (t) => {
   const stored = compress(textBytes(1, 10_000));
   const { table } = await indexed(stored);
