@@ -63,7 +63,8 @@ export class Filler {
   }
 
   /**
-   * Fetches the missing chunks of a blob, and checks all of the blob.
+   * Fetches the missing chunks of a blob, and checks all of the blob. Wrong bytes, which may be those that the cache had or those of a
+   * mirror, are fetched once more, from the registry itself.
    * @param fetched called with the bytes of each run that is there now
    * @throws OverlaybdError what fetching throws; BAD_CHECKSUM if the blob does not have its digest; BUSY if it
    *   was aborted
@@ -73,16 +74,20 @@ export class Filler {
     signal: AbortSignal,
     fetched: (bytes: number, wasThere: boolean) => void,
   ): Promise<void> {
-    await this.#fetchAll(blob, signal, () => Promise.resolve(), fetched);
-    if (signal.aborted)
-      throw errorOf('BUSY', { blob: blob.cached.spec.name, digest: blob.ref.digest }, 'cancelled');
-    const { map } = blob.cached;
-    // A cache that is too small for the blob has evicted the first chunks meanwhile.
-    if (map.isComplete || map.count() < blob.chunks) return;
-    if (await blob.cached.complete()) return;
     const { digest, host } = blob.ref;
-    const facts = { blob: blob.cached.spec.name, digest, host };
-    throw errorOf('BAD_CHECKSUM', facts, `${host} and its mirrors sent bytes with another digest`);
+    const facts = { blob: blob.cached.spec.name, digest };
+    let report = fetched;
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      await this.#fetchAll(blob, signal, () => Promise.resolve(), report, attempt > 1);
+      if (signal.aborted) throw errorOf('BUSY', facts, 'cancelled');
+      const { map } = blob.cached;
+      // A cache that is too small for the blob has evicted the first chunks meanwhile.
+      if (map.isComplete || map.count() < blob.chunks) return;
+      if (await blob.cached.complete()) return;
+      // They are counted already.
+      report = () => undefined;
+    }
+    throw errorOf('BAD_CHECKSUM', { ...facts, host }, `${host} sent bytes with another digest`);
   }
 
   async #fillSlowly(blob: FetchBlob, signal: AbortSignal): Promise<void> {
@@ -119,6 +124,7 @@ export class Filler {
     signal: AbortSignal,
     mayFetch: (bytes: number) => Promise<void>,
     fetched: (bytes: number, wasThere: boolean) => void,
+    fromOrigin = false,
   ): Promise<void> {
     const gate = new Gate(FILL_REQUESTS);
     const running = new Set<Promise<void>>();
@@ -137,7 +143,7 @@ export class Filler {
       await gate.run(() => Promise.resolve());
       if (stop.signal.aborted) break;
       const fetching: Promise<void> = gate
-        .run(() => this.#fetch(blob, first, last, stop.signal))
+        .run(() => this.#fetch(blob, first, last, stop.signal, fromOrigin))
         .then(() => fetched(bytes, false))
         .catch((error: unknown) => {
           failure ??= error;
@@ -151,7 +157,13 @@ export class Filler {
     if (failure !== null) throw failure;
   }
 
-  #fetch(blob: FetchBlob, first: number, last: number, signal: AbortSignal): Promise<void> {
+  #fetch(
+    blob: FetchBlob,
+    first: number,
+    last: number,
+    signal: AbortSignal,
+    fromOrigin: boolean,
+  ): Promise<void> {
     const { scheduler } = this.#parts;
     return new Promise((resolve, reject) => {
       let wait: Wait | null = null;
@@ -161,6 +173,7 @@ export class Filler {
       wait = scheduler.want(blob, first, last, {
         class: 'fill',
         deadline: Infinity,
+        fromOrigin,
         done: (error) => {
           signal.removeEventListener('abort', cancel);
           if (error) reject(error);

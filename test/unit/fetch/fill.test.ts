@@ -96,7 +96,35 @@ await t.test('a blob without its digest is an error', async (test) => {
   );
   await clock.settle();
   await done;
+  test.equal(client.bytes, 2 * MIB, 'asked once more, and no further');
 });
+
+await t.test(
+  'wrong bytes of the cache are fetched again, from the registry itself',
+  async (test) => {
+    const fake = new FakeBlob(MIB);
+    const { clock, client, opened, filler } = setup(0, fake);
+    client.prompt.add(fake.ref.host);
+    const [blob] = opened;
+    if (!blob) throw new Error('none');
+    for (let chunk = 0; chunk < fake.chunks; chunk++) fake.map.set(chunk);
+    fake.isRight = false;
+    const { complete } = fake;
+    fake.complete = async () => {
+      const isRight = await complete.call(fake);
+      fake.isRight = true;
+      return isRight;
+    };
+    let told = 0;
+    const done = filler.fill(blob, new AbortController().signal, (bytes) => (told += bytes));
+    await clock.settle();
+    await done;
+    test.ok(fake.map.isComplete);
+    test.equal(client.bytes, MIB);
+    test.ok(client.requests.every(({ fromOrigin }) => fromOrigin));
+    test.equal(told, MIB, 'counted once');
+  },
+);
 
 await t.test('in the background: by its rate, after reads, until it is there', async (test) => {
   const fake = new FakeBlob(20 * MIB);
