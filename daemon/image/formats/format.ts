@@ -138,6 +138,12 @@ export interface ContentRules {
    * @throws OverlaybdError as removing the wrappers does
    */
   readonly reopen: () => Promise<Unwrapped>;
+  /**
+   * Whether a blob of a registry still is of the format that it was opened as, now that all of its bytes have been compared with its
+   * digest. Absent: the same as true.
+   * @throws OverlaybdError as removing the wrappers does
+   */
+  readonly isStill?: () => Promise<boolean>;
   /** The digest of the layer, if its manifest says that it has the bootstrap of a Nydus image in it. */
   readonly bootstrapDigest: string | null;
 }

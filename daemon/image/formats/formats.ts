@@ -131,6 +131,7 @@ export async function unwrap(blob: Unwrapped, tools: OpenTools): Promise<Unwrapp
 /** Contents that say nothing that an ordinary image has the digest of, by their names. */
 const UNVERIFIED: ReadonlySet<string> = new Set([
   'lsmt',
+  'tarfs',
   'composefs',
   'rafs',
   'rafs blob',
@@ -145,8 +146,32 @@ export async function openContent(
   tools: OpenTools,
 ): Promise<LayerContent> {
   const inner = await verified(found, rules, tools);
-  const head = await headOf(inner.source);
-  const format = await contentOf(inner, head, rules);
+  const format = await contentOf(inner, await headOf(inner.source), rules);
+  let changed: Unwrapped | null = null;
+  /** The bytes that the wrappers and the format were chosen by may have been other ones than those that were compared. */
+  const isStill = async (): Promise<boolean> => {
+    const again = await rules.reopen();
+    const isBare = !again.tar && !again.zfile && !isOfPieces(again.spec);
+    const now = await contentOf(again, await headOf(again.source), rules);
+    if (isBare && now.name === format.name) return true;
+    changed = again;
+    return false;
+  };
+  try {
+    return await openAs(format, inner, inner === found ? { ...rules, isStill } : rules, tools);
+  } catch (error) {
+    if (!changed) throw error;
+  }
+  const right = await verified(changed, rules, tools);
+  return openAs(await contentOf(right, await headOf(right.source), rules), right, rules, tools);
+}
+
+async function openAs(
+  format: Content,
+  inner: Unwrapped,
+  rules: ContentRules,
+  tools: OpenTools,
+): Promise<LayerContent> {
   if (rules.target && format !== lsmt) {
     const message = `${inner.source.name}: the index of a turboOCI layer: not an LSMT layer: no such header`;
     throw new OverlaybdError('BAD_FORMAT', message);
@@ -155,7 +180,7 @@ export async function openContent(
     const message = `${inner.source.name}: ${format.name} in the archive of a turboOCI layer, where an LSMT layer is expected`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
-  const content = await format.open(inner, head, rules, tools);
+  const content = await format.open(inner, await headOf(inner.source), rules, tools);
   refuseUnused(format.name, rules, inner.source.name);
   return content;
 }

@@ -10,6 +10,7 @@ import { OverlaybdError } from '../../errors.js';
 import { DECODED_BYTES_A_UNIT } from '../../lib/effort.js';
 import type { ContentRules, OpenTools } from './format.js';
 import { placesOf, type LayerPlaces } from './layer-places.js';
+import { settled } from './maybe-damage.js';
 import { comparedChunks, encodeCompared } from './layer-record.js';
 
 type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
@@ -78,8 +79,7 @@ async function compare(
     if (attempt === 1) continue;
     readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
     const message = `${name}: expected digest ${expected}, got ${got} (${size} bytes)`;
-    throw new OverlaybdError('BAD_CHECKSUM', message, {
-      facts: { digest: expected, expected, got },
-    });
+    const facts = { digest: expected, expected, got };
+    throw settled(new OverlaybdError('BAD_CHECKSUM', message, { facts }));
   }
 }

@@ -19,13 +19,14 @@ import { createZstdStream } from '../../codec/decoder.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from './format.js';
 import { NO_PLACES, placesOf, type LayerPlaces } from './layer-places.js';
 import { decodeLayer, encodeLayer, SMALLEST_FILE, type ReadLayer } from './layer-record.js';
-import { maybeDamage } from './maybe-damage.js';
+import { maybeDamage, settled } from './maybe-damage.js';
 import { cachedOf, isOfPieces } from '../disks/spec.js';
 
 export type WholeFormat = 'tar' | 'tar.gz' | 'tar.zst';
 
 type TreeContent = Extract<LayerContent, { kind: 'tree' }>;
 type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
+type Rules = Pick<ContentRules, 'digests' | 'recordKey' | 'isStill'>;
 type Visit = (plain: Buffer) => void;
 
 /** Plain bytes of one step, and what it costs. */
@@ -64,7 +65,7 @@ const READERS: {
 export async function openWholeLayer(
   format: WholeFormat,
   inner: Unwrapped,
-  rules: Pick<ContentRules, 'digests' | 'recordKey'>,
+  rules: Rules,
   tools: Tools,
 ): Promise<TreeContent> {
   const { source, spec } = inner;
@@ -87,8 +88,9 @@ export async function openWholeLayer(
   if (!kept) tools.effort.whole?.(source.size);
   const beginCopy = copies && key && (() => copies.begin(key, source.name));
   // What is present was fetched before it was known what it must be.
-  const found = kept ?? (await readAnew(format, inner, expected, tools, beginCopy));
-  const { read, generation = null } = found;
+  const found =
+    kept ?? (await readAnew(format, inner, { ...rules, digests: expected }, tools, beginCopy));
+  const { read } = found;
   const copy =
     found.copy instanceof Object ? await found.copy.keep(() => tools.effort.spend(1)) : found.copy;
   const notes: string[] = [];
@@ -97,8 +99,9 @@ export async function openWholeLayer(
     const problem = await records.put(key, encodeLayer(format, source.size, read));
     if (problem !== null) notes.push(`${source.name}: it is read again next time: ${problem}`);
   }
-  if (cached && read.chunks) {
-    await tools.readers.fetcher().setDigests?.(cached.blob, read.chunks, generation);
+  if (cached && kept?.read.chunks) {
+    // What the cache has may have come since: nothing of it is known to be right.
+    await tools.readers.fetcher().setDigests?.(cached.blob, kept.read.chunks, null);
   }
   checkPlain(read.digests.plain, expected, source.name);
   const name = source.name + PLAIN_NAMES[format];
@@ -122,7 +125,7 @@ async function keptLayer(
   isRemote: boolean,
   expected: LayerDigests | null,
   effort: Effort,
-): Promise<(VerifiedLayer & { readonly copy: string | null }) | null> {
+): Promise<{ readonly read: ReadLayer; readonly copy: string | null } | null> {
   if (!records || !copies || !key) return null;
   const bytes = await records.sizeOf(key);
   if (bytes === null) return null;
@@ -162,14 +165,9 @@ function hasDigests(kept: LayerDigests, expected: LayerDigests | null): boolean 
   return isRight && (expected.plain === null || kept.plain !== null);
 }
 
-interface VerifiedLayer {
-  readonly read: ReadLayer;
-  /** The generation of the chunk map before it was read; absent: the blob is not of a registry, or its record was used. */
-  readonly generation?: number;
-}
-
 /** A layer whose decoded copy, if it has one, is there or is being written. */
-interface FoundLayer extends VerifiedLayer {
+interface FoundLayer {
+  readonly read: ReadLayer;
   /** The path of a copy that is kept. */
   readonly copy: CopyWriter | string | null;
 }
@@ -181,59 +179,66 @@ interface FoundLayer extends VerifiedLayer {
 async function readAnew(
   format: WholeFormat,
   inner: Unwrapped,
-  digests: LayerDigests | null,
+  rules: Rules,
   tools: Tools,
   beginCopy: (() => Promise<CopyWriter>) | null,
 ): Promise<FoundLayer> {
   try {
-    return { ...(await readVerified(format, inner, digests, tools, null)), copy: null };
+    return { read: await readVerified(format, inner, rules, tools, null), copy: null };
   } catch (error) {
     if (!(error instanceof LongFrame)) throw error;
     if (!beginCopy) throw error.refusal;
   }
   const copy = await beginCopy();
   try {
-    return { ...(await readVerified(format, inner, digests, tools, copy)), copy };
+    return { read: await readVerified(format, inner, rules, tools, copy), copy };
   } catch (error) {
     await copy.discard();
     throw error;
   }
 }
 
-/** Reads an archive. If its bytes are not those of its digest, they are fetched once more. */
+/**
+ * Reads an archive. If its bytes are not those of its digest, they are fetched once more. Once they are, they say of which format
+ * the layer is: what was read before may have been forged.
+ */
 async function readVerified(
   format: WholeFormat,
   inner: Unwrapped,
-  digests: LayerDigests | null,
+  { digests, isStill }: Rules,
   tools: Tools,
   copy: CopyWriter | null,
-): Promise<VerifiedLayer> {
+): Promise<ReadLayer> {
   const expected = digests?.blob ?? null;
-  if (expected === null) {
-    return { read: await readLayer(format, inner.source, digests, tools, copy) };
-  }
+  if (expected === null) return readLayer(format, inner.source, digests, tools, copy);
   const cached = cachedOf(inner.spec);
   for (let attempt = 1; ; attempt++) {
     // The edges in memory would stay what they are.
     const source = cached ? tools.readers.source(inner.spec) : inner.source;
     const hashed = new HashedSource(source, tools.effort, attempt > 1, cached !== null);
-    const before = cached && { generation: new ChunkMap(cached.state, cached.size).generation };
+    const generation = cached && new ChunkMap(cached.state, cached.size).generation;
     const read = await readLayer(format, hashed, digests, tools, copy).catch((error: unknown) => {
       if (maybeDamage(error)) return error;
       throw error;
     });
     const got = await hashed.digest();
     if (got === expected) {
-      if (read instanceof OverlaybdError) throw read;
       const { chunks } = hashed;
-      return { read: { ...read, digests: { ...read.digests, blob: got }, chunks }, ...before };
+      if (cached && chunks) {
+        await tools.readers.fetcher().setDigests?.(cached.blob, chunks, generation);
+        if (isStill && !(await isStill())) {
+          throw new OverlaybdError('BAD_FORMAT', `${source.name}: it is no ${format} layer`);
+        }
+      }
+      if (read instanceof OverlaybdError) throw settled(read);
+      return { ...read, digests: { ...read.digests, blob: got }, chunks };
     }
     await copy?.restart();
     if (cached && attempt === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
     const message = `${source.name}: expected digest ${expected}, got ${got} (${source.size} bytes)`;
     const facts = { digest: expected, expected, got };
-    throw new OverlaybdError('BAD_CHECKSUM', message, { facts });
+    throw settled(new OverlaybdError('BAD_CHECKSUM', message, { facts }));
   }
 }
 
@@ -282,5 +287,5 @@ function checkPlain(got: string | null, digests: LayerDigests | null, blob: stri
   const expected = digests?.plain ?? null;
   if (expected === null || got === null || got === expected) return;
   const message = `${blob}: it unpacks to bytes with the digest ${got}, and the configuration of the image says ${expected}`;
-  throw new OverlaybdError('BAD_CHECKSUM', message, { facts: { expected, got } });
+  throw settled(new OverlaybdError('BAD_CHECKSUM', message, { facts: { expected, got } }));
 }

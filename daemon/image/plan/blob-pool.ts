@@ -4,16 +4,14 @@
 import type { BlobRef } from '../../blob/blob-ref.js';
 import { EdgeSource } from '../../blob/edge-source.js';
 import type { Edges } from '../../blob/edges.js';
-import { HEAD_SIZE, remoteTail } from '../../blob/edges.js';
-import { chunkOf } from '../../blob/chunk-map.js';
 import { closeFile } from '../../blob/file-jobs.js';
+import { NotedSource } from '../../blob/noted-source.js';
 import { openBlob } from '../../blob/open-blob.js';
 import { readFully } from '../../blob/source.js';
 import { throwProblem, type ProblemSink } from '../../errors.js';
 import type { Effort } from '../../lib/effort.js';
 import type { Unwrapped } from '../formats/format.js';
 import { unwrap } from '../formats/formats.js';
-import { maybeDamage } from '../formats/maybe-damage.js';
 import type { ReaderFactory } from '../disks/reader-factory.js';
 import { noImages, type RemoteImages } from '../../registry/remote.js';
 import { cachedOf, fileOf, type SourceSpec } from '../disks/spec.js';
@@ -57,6 +55,13 @@ export interface PooledBlob {
    * @throws OverlaybdError as `content` does
    */
   reopen(effort: Effort, sink?: ProblemSink): Promise<Unwrapped>;
+  /**
+   * Fetches the bytes that openings have read of a blob of a registry once more, from the registry itself, and forgets all that was
+   * read: a mirror, or an earlier answer that the cache has kept, may have been wrong.
+   * @returns false: there are none
+   * @throws OverlaybdError what fetching throws
+   */
+  refetch(): Promise<boolean>;
   forgetEdges(): void;
   release(): void;
 }
@@ -75,6 +80,8 @@ interface Entry {
   readonly isPlain: boolean;
   /** Reads the blob while images are opened. */
   readonly source: EdgeSource;
+  /** Of a blob of a registry: what `source` is around. */
+  readonly noted: NotedSource | null;
   content: Promise<Unwrapped> | null;
   /** The content is known: a caller need not wait for it. */
   isOpened: boolean;
@@ -149,8 +156,10 @@ export class BlobPool {
   }
 
   #add(parts: Pick<Entry, 'ref' | 'key' | 'raw' | 'isDevice' | 'isPlain'>): Entry {
-    const source = new EdgeSource(this.#readers.source(parts.raw));
-    const entry = { ...parts, source, content: null, isOpened: false, users: 0, openers: 0 };
+    const bare = this.#readers.source(parts.raw);
+    const noted = cachedOf(parts.raw) && new NotedSource(bare);
+    const source = new EdgeSource(noted ?? bare);
+    const entry = { ...parts, source, noted, content: null, isOpened: false, users: 0, openers: 0 };
     this.#entries.set(parts.key, entry);
     return entry;
   }
@@ -163,7 +172,9 @@ export class BlobPool {
     const forgetEdges = (): void => {
       if (!needsEdges) return;
       needsEdges = false;
-      if (--entry.openers === 0) this.#forgetEdges(source);
+      if (--entry.openers > 0) return;
+      this.#forgetEdges(source);
+      entry.noted?.forget();
     };
     let isReleased = false;
     return {
@@ -180,6 +191,7 @@ export class BlobPool {
         entry.content = null;
         return this.#content(entry, effort, sink);
       },
+      refetch: () => this.#refetch(entry),
       forgetEdges,
       release: () => {
         if (isReleased) return;
@@ -214,26 +226,20 @@ export class BlobPool {
     const whole: Unwrapped = { spec: raw, source, tar: null, zfile: null };
     if (isPlain) return whole;
     await this.#edges(entry);
-    const open = (): Promise<Unwrapped> => unwrap(whole, { readers: this.#readers, effort, sink });
-    const inner = await open().catch(async (error: unknown) => {
-      if (!(await this.#fetchedAgain(entry, error))) throw error;
-      return open();
-    });
+    const inner = await unwrap(whole, { readers: this.#readers, effort, sink });
     this.#boundEdges();
     return inner;
   }
 
-  /** Bytes of a cache that break a format or a checksum may be right at their origin. */
-  async #fetchedAgain({ raw, source }: Entry, error: unknown): Promise<boolean> {
+  async #refetch(entry: Entry): Promise<boolean> {
+    const { raw, source, noted } = entry;
     const cached = cachedOf(raw);
-    if (!cached || !maybeDamage(error)) return false;
-    const last = chunkOf(cached.size - 1);
+    const runs = noted?.runs() ?? [];
+    if (!cached || runs.length === 0) return false;
     const remote = this.#remote();
-    await Promise.all([
-      remote.refetch(cached.blob, 0, chunkOf(Math.min(cached.size, HEAD_SIZE) - 1)),
-      remote.refetch(cached.blob, chunkOf(cached.size - remoteTail(cached.size)), last),
-    ]);
+    await Promise.all(runs.map(([first, last]) => remote.refetch(cached.blob, first, last)));
     this.#forgetEdges(source);
+    entry.content = null;
     return true;
   }
 

@@ -19,6 +19,8 @@ import type { LayerTree } from '../../tree/layer-tree.js';
 import type { PooledBlob } from '../plan/blob-pool.js';
 import type { ContentRules, LayerContent, OpenTools, Unwrapped } from '../formats/format.js';
 import { openContent } from '../formats/formats.js';
+import { maybeDamage } from '../formats/maybe-damage.js';
+import { fetchedAgain } from './fetched-again.js';
 import type { ContentSource, FoundSources, SourceOptions } from './content-sources.js';
 import type { ImageBlobs } from '../plan/image-blobs.js';
 import type { ImagePlan } from '../plan/plan.js';
@@ -137,7 +139,8 @@ async function checkTrees(layers: readonly OpenedLayer[], name: string): Promise
 }
 
 /**
- * Opens one layer that is not an upper.
+ * Opens one layer that is not an upper. If bytes of a registry that it has read may be to blame for an error, they are fetched once more,
+ * from the registry itself, and the layer is opened again, once.
  * @param contents of blobs that are open already, by key and by what their tables of contents must be; this one's is added
  * @throws OverlaybdError if it cannot be opened, and what the options throw
  */
@@ -146,6 +149,24 @@ export async function openLower(
   plan: ImagePlan,
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
+): Promise<OpenedLayer> {
+  try {
+    return await openOnce(ref, plan, options, contents);
+  } catch (error) {
+    const others = new Set(plan.lowers.map(keyOfRef));
+    others.delete(keyOfRef(ref));
+    // With the blobs beside it: those of tables of contents, of ztocs, of targets.
+    const own = options.files.all.filter((blob) => !others.has(keyOfRef(blob.ref)));
+    if (!(await fetchedAgain(own, error))) throw error;
+    return openOnce(ref, plan, options, contents);
+  }
+}
+
+async function openOnce(
+  ref: BlobRef,
+  plan: ImagePlan,
+  options: StackOptions,
+  contents: Map<string, LayerContent>,
 ): Promise<OpenedLayer> {
   const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
   const { layer: alone, findToc, isOfImage = false } = plan;
@@ -272,7 +293,7 @@ export async function openUpper(
 
 /**
  * Several at a time, since disks are waited for.
- * @throws OverlaybdError for the lowest that fails, after all that were begun have ended
+ * @throws OverlaybdError for the lowest that fails, after all that were begun have ended; not for damaged bytes
  */
 async function unwrapAll(
   lowers: readonly BlobRef[],
@@ -283,7 +304,10 @@ async function unwrapAll(
     const blob = await files.open(ref);
     await blob.content(effort, sink);
   });
-  for (const each of opened) if (each.status === 'rejected') throw each.reason;
+  for (const each of opened) {
+    // What is damaged is opened again with its layer, and fetched again then.
+    if (each.status === 'rejected' && !maybeDamage(each.reason)) throw each.reason;
+  }
 }
 
 /** The size of the device in bytes: that of the highest layer that has one; 0 if none has. */

@@ -13,6 +13,7 @@ import type { LsmtIndexData } from '../../lsmt/merged-index.js';
 import { readStack } from '../../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from '../plan/blob-pool.js';
 import { partitionOf } from '../disks/disk-partitions.js';
+import { fetchedAgain } from './fetched-again.js';
 import { marksOf, uuidSeedOf, withSeeds, type ImageMarks } from './fingerprint.js';
 import type { LayerContent } from '../formats/format.js';
 import { ImageBlobs } from '../plan/image-blobs.js';
@@ -160,8 +161,15 @@ async function openPlanned(
   const { readers, effort, records } = options;
   const tools = { readers, effort, records, sink: throwProblem };
   const marked = files.all.length;
-  const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
-  const disk = await mergedDisk(layers, plan, marks, files, options);
+  const openLayers = (): Promise<OpenedLayer[]> =>
+    openStack(plan, { ...tools, files, mayBeUpper: false });
+  let layers = await openLayers();
+  const merge = (): Promise<MergedDisk> => mergedDisk(layers, plan, marks, files, options);
+  const disk = await merge().catch(async (error: unknown) => {
+    if (!(await fetchedAgain(files.all, error))) throw error;
+    layers = await openLayers();
+    return merge();
+  });
   const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));
   const image = {
     name,

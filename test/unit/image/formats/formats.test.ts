@@ -226,7 +226,8 @@ await test('zeros of any size are a layer without files in a registry, and nowhe
   const rules = { ...RULES, mayBeRaw: false };
   for (const size of [512, 5120, 1 << 20]) {
     const { inner, tools } = remote(Buffer.alloc(size));
-    const content = await openContent(inner, rules, tools);
+    const reopen = (): Promise<Unwrapped> => Promise.resolve(inner);
+    const content = await openContent(inner, { ...rules, reopen }, tools);
     t.match(content, { kind: 'tree', format: 'tar', tree: { count: 0 } });
     const local = await unwrapped(specOf(t, Buffer.alloc(size)));
     await t.rejects(openContent(local, rules, tools), {
@@ -237,6 +238,12 @@ await test('zeros of any size are a layer without files in a registry, and nowhe
   const { inner, tools } = remote(randomBytes(1, 5120));
   await t.rejects(openContent(inner, rules, tools), { code: 'BAD_FORMAT' });
 });
+
+const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
+function filled(begin: Buffer, size: number): Buffer {
+  return Buffer.concat([begin, Buffer.alloc(size)]).subarray(0, size);
+}
 
 function diskOf(uuid: string): Buffer {
   return writeLsmt({
@@ -250,12 +257,18 @@ await test('of a forged layer nothing is kept that was read before its bytes wer
   const disk = diskOf('right');
   const other = diskOf('forged');
   const archive = gzipSync(writeArchive([{ name: 'a', content: 'text' }]));
-  const cases: [what: string, right: Buffer, forged: Buffer, kind: string][] = [
+  const wrapped = writeArchive([{ name: 'overlaybd.commit', content: writeZfile(disk) }]);
+  // Still an archive, whose bytes have their digest when all of it is read.
+  const renamed = Buffer.from(writeArchive([{ name: 'nverlaybd.commit', content: 'text' }]));
+  const cases: [what: string, right: Buffer, forged: Buffer, kind: string, times?: number][] = [
     ['wrappers', writeZfile(disk), writeZfile(other), 'lsmt'],
     ['a wrapper that is none', disk, writeZfile(other), 'lsmt'],
     ['the format', archive, other, 'tree'],
+    ['the format of an archive', wrapped, filled(renamed, wrapped.length), 'lsmt', 2],
+    ['the compression of an archive', archive, filled(ZSTD_MAGIC, archive.length), 'tree'],
+    ['an archive that is a layer', disk, filled(archive, disk.length), 'lsmt', 2],
   ];
-  for (const [what, right, forged, kind] of cases) {
+  for (const [what, right, forged, kind, times = 1] of cases) {
     const { inner: bare, tools } = remote(right);
     const reads = { ...bare, source: new MemorySource(forged) };
     const inner = await unwrap(reads, tools);
@@ -272,7 +285,7 @@ await test('of a forged layer nothing is kept that was read before its bytes wer
       },
     };
     const content = await openContent(inner, rules, tools);
-    t.equal(reopened, 1, what);
+    t.equal(reopened, times, what);
     t.equal(content.kind, kind, what);
     if (content.kind === 'lsmt') t.equal(content.header.uuid, 'right', what);
   }

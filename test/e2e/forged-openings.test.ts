@@ -1,0 +1,80 @@
+// A registry or a mirror whose first answers are wrong: they decide nothing, and do not stay.
+import { join } from 'node:path';
+import t from 'tap';
+import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { writeLsmt } from '../support/lsmt-writer.js';
+import { randomBytes } from '../support/pattern.js';
+import { LAYER } from '../support/plain-image.js';
+import { sha256 } from '../support/registry/image-place.js';
+import { pushFiles } from '../support/registry/push-image.js';
+import {
+  comparePatiently,
+  openPatiently,
+  remoteImage,
+  remoteOptions,
+  REPOSITORY,
+} from '../support/registry/remote-image.js';
+import { writeArchive } from '../support/archive-writer.js';
+import { writeZfile } from '../support/zfile-writer.js';
+
+t.setTimeout(600_000);
+
+const SIZE = 1 << 20;
+const device = randomBytes(1, SIZE);
+const lsmt = writeLsmt({
+  virtualSize: SIZE,
+  segments: [{ offset: 0, length: SIZE / 512, data: device }],
+});
+const archive = writeArchive([{ name: 'overlaybd.commit', content: writeZfile(lsmt) }]);
+
+/** As its tools push it. */
+const annotated = (bytes: Buffer) => ({
+  bytes,
+  mediaType: LAYER,
+  annotations: {
+    'containerd.io/snapshot/overlaybd/blob-digest': sha256(bytes),
+    'containerd.io/snapshot/overlaybd/blob-size': String(bytes.length),
+  },
+});
+
+/** With the bytes that a lying registry changes: in the head, and in the trailer. */
+const CASES = {
+  'an archive that is a layer': { layer: { bytes: archive, mediaType: LAYER }, wrong: [0] },
+  'the same with annotations': { layer: annotated(archive), wrong: [0] },
+  'a layer without a wrapper': { layer: annotated(lsmt), wrong: [0, lsmt.length - 4096] },
+} as const;
+
+for (const [name, { layer, wrong }] of Object.entries(CASES)) {
+  await t.test(name, async (test) => {
+    const { front, layout } = await remoteImage(test);
+    await pushFiles(layout, 'app', [layer]);
+    const cache = join(shortFolder(test), 'cache');
+    const args = [front.name(REPOSITORY, 'app'), ...remoteOptions([front], cache)];
+    const corrupt = (at: number, times?: number) =>
+      front.rule({
+        match: { kind: 'data', reference: sha256(layer.bytes), covers: at },
+        action: { do: 'corrupt', at },
+        ...(times !== undefined && { times }),
+      });
+    // In each answer: nothing but an error.
+    for (const at of wrong) {
+      const rule = corrupt(at);
+      const failed = await runDaemon(['inspect', ...args]);
+      test.not(failed.code, 0, `byte ${at}`);
+      test.ok(rule.hits > 1, 'asked once more');
+      test.ok(rule.hits < 8, `${rule.hits} answers`);
+      front.rules.clear();
+      const healed = await runDaemon(['inspect', ...args]);
+      test.equal(healed.code, 0, healed.stderr);
+      await runDaemon(['cache', 'rm', sha256(layer.bytes), '--cache-dir', cache]);
+    }
+    // The first answers are wrong: the first opening is right.
+    const once = corrupt(0, 1);
+    const daemon = await DaemonProcess.start(test, args);
+    const client = await openPatiently(daemon.unix);
+    test.equal(once.hits, 1);
+    test.equal(await comparePatiently(client, device), null);
+    await client.disconnect();
+    await daemon.stop(test);
+  });
+}
