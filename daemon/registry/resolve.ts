@@ -4,7 +4,7 @@ import type { RegistryRef } from '../blob/blob-ref.js';
 import type { PullPolicy } from '../config/registry-settings.js';
 import { OverlaybdError, messageOf } from '../errors.js';
 import { errorOf, withFacts, within } from '../lib/fault.js';
-import { BLOB_HEAD_SIZE, kindOfBlob } from './blob-head.js';
+import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
 import { sha256Of } from '../lib/sha256.js';
 import { RepositoryManifests } from './known-manifests.js';
 import type {
@@ -146,16 +146,25 @@ function placeOf(
         { ...within(name, `configuration ${descriptor.digest}`), digest: descriptor.digest },
         () => (source.blob ? source.blob(blob(descriptor)) : Promise.resolve(null)),
       ),
-    look: source.head
-      ? async (layer) => {
-          const length = Math.min(layer.size, BLOB_HEAD_SIZE);
-          return kindOfBlob(
-            (await source.head?.(blob(layer), length)) ?? Buffer.alloc(0),
-            layer.size,
-          );
-        }
-      : null,
+    look: source.head ? (layer) => lookAt(source, blob(layer)) : null,
   };
+}
+
+/** Bytes of a trace layer, which is a list of chunks, at most. */
+const MAX_TRACE_LAYER = 8 << 20;
+
+/**
+ * What the first bytes of a layer say. They may be forged: what is part of the disk is compared when it is opened. A trace is not, and is
+ * left out of the disk: so it is compared here.
+ */
+async function lookAt(source: ManifestSource, ref: RegistryRef): Promise<BlobKind> {
+  const head = await source.head?.(ref, Math.min(ref.size, BLOB_HEAD_SIZE));
+  const kind = kindOfBlob(head ?? Buffer.alloc(0), ref.size);
+  if (kind !== 'trace') return kind;
+  const bytes = ref.size > MAX_TRACE_LAYER ? null : await source.blob?.(ref);
+  // Whatever it is instead, its opening finds it out.
+  if (!bytes || sha256Of(bytes) !== ref.digest) return 'data';
+  return kindOfBlob(bytes, ref.size);
 }
 
 /** Asks the API, then the fallback tag. */
