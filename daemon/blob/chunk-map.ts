@@ -120,12 +120,15 @@ export class ChunkMap {
 
   /** Makes readers ask for the range again. Its bytes may be destroyed after this. */
   clear(first: number, last: number): void {
-    for (let chunk = first; chunk <= last; chunk++) {
-      const word = this.#present + (chunk >>> 5);
-      Atomics.and(this.#words, word, ~(1 << (chunk & 31)));
-      Atomics.and(this.#words, this.#marks + (chunk >>> 5), ~(1 << (chunk & 31)));
+    for (let chunk = first, end = first; chunk <= last; chunk = end + 1) {
+      // Up to the end of the word: a blob may have 16,777,216 chunks.
+      end = Math.min(chunk | 31, last);
+      const others = ~((-1 << (chunk & 31)) & (-1 >>> (31 - (end & 31))));
+      Atomics.and(this.#words, this.#present + (chunk >>> 5), others);
+      Atomics.and(this.#words, this.#marks + (chunk >>> 5), others);
     }
     this.advance();
+    if (!this.hasSlots) return;
     for (let chunk = first; chunk <= last; chunk++)
       Atomics.store(this.#words, this.#slots + chunk, 0);
   }

@@ -31,9 +31,9 @@ export class Claims {
     return record >= 0 && this.#rejected.get(chunk) === record ? -1 : record;
   }
 
-  /** The next chunk from `chunk` on that has a record and is not present; -1: there is none. */
-  next(chunk: number, map: ChunkMap): number {
-    for (let at = chunk; at < map.chunks; at++) {
+  /** The next chunk from `chunk` to `last` that has a record and is not present; -1: there is none. */
+  next(chunk: number, last: number, map: ChunkMap): number {
+    for (let at = chunk; at <= last; at++) {
       if (map.has(at) || this.#rejected.has(at)) continue;
       if (this.format.decode(this.#bytes, recordPosition(at)) >= 0) return at;
     }

@@ -113,7 +113,13 @@ export class RecordFormat {
 
   /** @returns the CRC that the bytes of a chunk must have; -1 if there is no record */
   decode(bytes: Uint8Array, at: number): number {
-    const view = viewOf(bytes);
-    return view.getUint32(at + 4, true) === this.#mark ? view.getUint32(at, true) : -1;
+    return u32le(bytes, at + 4) === this.#mark ? u32le(bytes, at) : -1;
   }
+}
+
+/** Without a view of the bytes: a blob may have millions of records. */
+function u32le(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
+  return low + high * 0x1_0000;
 }

@@ -201,9 +201,9 @@ export class StoredBlob implements CachedBlob {
     this.#context.released(this);
   }
 
-  /** The next chunk from `chunk` on that has a record that is not checked; -1: there is none. */
-  nextClaim(chunk: number): number {
-    return this.#claims && !this.#isClosing ? this.#claims.next(chunk, this.map) : -1;
+  /** The next chunk from `chunk` to `last` that has a record that is not checked; -1: there is none. */
+  nextClaim(chunk: number, last: number): number {
+    return this.#claims && !this.#isClosing ? this.#claims.next(chunk, last, this.map) : -1;
   }
 
   /**

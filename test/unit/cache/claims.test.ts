@@ -35,10 +35,11 @@ const all = (claims: Claims, fd: number): number[] =>
 await test('what the file says, and what was stored since', (t) => {
   const { claims, fd, map } = setUp(t);
   t.same(all(claims, fd), [-1, 101, 102, -1]);
-  t.equal(claims.next(0, map), 1);
+  t.equal(claims.next(0, 3, map), 1);
+  t.equal(claims.next(0, 0, map), -1);
   map.set(1);
-  t.equal(claims.next(0, map), 2);
-  t.equal(claims.next(3, map), -1);
+  t.equal(claims.next(0, 3, map), 2);
+  t.equal(claims.next(3, 3, map), -1);
   writeSync(fd, claims.format.encode(103), 0, 8, recordPosition(3));
   t.same(all(claims, fd), [-1, 101, 102, 103], 'by another process');
   t.end();
@@ -48,12 +49,12 @@ await test('a record that is wrong counts as none, until there is another one', 
   const { claims, fd, map } = setUp(t);
   claims.reject(1, 101);
   t.same(all(claims, fd), [-1, -1, 102, -1]);
-  t.equal(claims.next(0, map), 2);
+  t.equal(claims.next(0, 3, map), 2);
   const record = claims.format.encode(201);
   writeSync(fd, record, 0, 8, recordPosition(1));
   t.equal(claims.of(1, fd), 201);
   claims.stored(1, record);
-  t.equal(claims.next(0, map), 1);
+  t.equal(claims.next(0, 3, map), 1);
   t.end();
 });
 
@@ -61,7 +62,7 @@ await test('what is cleared is gone', (t) => {
   const { claims, fd, map } = setUp(t);
   claims.reject(2, 102);
   claims.cleared(1, 2);
-  t.equal(claims.next(0, map), -1);
+  t.equal(claims.next(0, 3, map), -1);
   t.equal(claims.of(2, fd), 102, 'the file is what counts, and it still has it');
   t.end();
 });

@@ -12,9 +12,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { test } from 'tap';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
-import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
+import { CHUNK_SIZE, ChunkMap } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { recordPosition } from '../../../daemon/cache/state-file.js';
 import {
@@ -58,6 +59,39 @@ await test('what was fetched is there after a restart, and is not fetched again'
   t.ok((await readFully(reader, 0, CONTENT.length)).equals(CONTENT));
   t.same(second.fetched, [0, 5, 6, 7, 8, 9, 10]);
   t.equal(again.status().corrupt, 0);
+});
+
+await test('the records of a blob of many chunks are looked at in turns, and not after its end', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir() });
+  // A million chunks.
+  const size = 2 ** 36;
+  const seen = { inTurn: 0, most: 0, all: 0 };
+  const { has } = ChunkMap.prototype;
+  ChunkMap.prototype.has = function (this: ChunkMap, chunk: number): boolean {
+    seen.most = Math.max(seen.most, ++seen.inTurn);
+    seen.all++;
+    return has.call(this, chunk);
+  };
+  t.teardown(() => (ChunkMap.prototype.has = has));
+  const ended = new AbortController();
+  const inTurns = (async (): Promise<void> => {
+    while (!ended.signal.aborted) {
+      seen.inTurn = 0;
+      await nextTurn();
+    }
+  })();
+  const blob = await store.blob({ ...REF, size });
+  for (let turns = 0; seen.all < 100_000 && turns < 10_000; turns++) await nextTurn();
+  t.ok(seen.all >= 100_000, `${seen.all} chunks were looked at`);
+  t.ok(seen.most <= 2 * 16_384, `${seen.most} chunks in one turn`);
+  blob.release();
+  await tick(20);
+  const before = seen.all;
+  await tick(20);
+  t.equal(seen.all, before);
+  t.ok(seen.all < 2 ** 20, 'the rest is left');
+  ended.abort();
+  await inTurns;
 });
 
 await test('a second close closes no descriptor of a new owner', async (t) => {
