@@ -232,7 +232,8 @@ await test('zeros of any size are a layer without files in a registry, and nowhe
     const local = await unwrapped(specOf(t, Buffer.alloc(size)));
     await t.rejects(openContent(local, rules, tools), {
       code: 'BAD_FORMAT',
-      message: 'blob: neither an LSMT layer nor an archive of files: no such header',
+      message:
+        'blob: neither an LSMT layer nor an archive of files: no such header: it begins with the bytes 0000000000000000',
     });
   }
   const { inner, tools } = remote(randomBytes(1, 5120));
