@@ -50,10 +50,14 @@ function serve(config: string, args: readonly string[]): void {
   });
   let last = 0;
   let running = child.pid;
+  let asked: { readonly signal: NodeJS.Signals; readonly pid: number | undefined } | null = null;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       const now = performance.now();
-      if (now - last > SAME_SIGNAL || last === 0) send(running, signal);
+      if (now - last > SAME_SIGNAL || last === 0) {
+        asked = { signal, pid: running };
+        send(running, signal);
+      }
       last = now;
     });
   }
@@ -67,6 +71,11 @@ function serve(config: string, args: readonly string[]): void {
     const look = (): void => {
       running = serverOf(config) ?? undefined;
       if (running === undefined) return;
+      // It went to the old one, which was about to end.
+      if (asked && asked.pid !== running) {
+        asked = { ...asked, pid: running };
+        send(running, asked.signal);
+      }
       setTimeout(look, LOOK);
     };
     look();
