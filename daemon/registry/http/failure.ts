@@ -2,6 +2,7 @@
 // OverlaybdError.
 
 import { printable, shortened } from '../../lib/printable.js';
+import { MAX_HEADER_BYTES } from './limits.js';
 
 /**
  * - retry: no connection, reset, late, 408, 429, 5xx, too short, malformed
@@ -97,7 +98,7 @@ const TLS_CODE =
   /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_OSSL|HOSTNAME_|INVALID_CA|EPROTO)/;
 /** Stands for the error of undici's parser if that names no code. */
 const PARSER_CODE = 'HPE_';
-const MALFORMED_CODE = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES|UND_ERR_RESPONSE)/;
+const MALFORMED_CODE = /^(HPE_|UND_ERR_RES|UND_ERR_RESPONSE)/;
 
 /**
  * What an error of undici or of Node means.
@@ -136,6 +137,10 @@ export function failureOf(
   if (badHeader !== null) {
     const what = `sends a header that is not valid (${badHeader})`;
     return new Failure('bad', what, { ...facts, counter: 'malformed' });
+  }
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+    const what = `sends an answer with more than ${MAX_HEADER_BYTES} bytes of headers`;
+    return new Failure('bad', what, { ...facts, counter: 'malformed', isTooLong: true });
   }
   if (MALFORMED_CODE.test(code)) {
     const which = code === PARSER_CODE ? '' : ` (${code})`;

@@ -37,6 +37,12 @@ await test('errors of Node and undici', (t) => {
       'malformed',
     ],
     [
+      coded('UND_ERR_HEADERS_OVERFLOW'),
+      'bad',
+      /^h sends an answer with more than 65536 bytes of headers$/,
+      'malformed',
+    ],
+    [
       coded('UND_ERR_ABORTED', 'Proxy response (407) !== 200'),
       'retry',
       /proxy answers 407/,
