@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { fileRef } from '../../../../daemon/blob/blob-ref.js';
+import { CHUNK_SIZE, ChunkMap } from '../../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../../daemon/blob/source.js';
 import {
   BlobPool,
@@ -13,7 +14,9 @@ import {
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
 import { fileOf } from '../../../../daemon/image/disks/spec.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
-import { textBytes } from '../../../support/pattern.js';
+import type { RemoteImages } from '../../../../daemon/registry/remote.js';
+import { MemorySource } from '../../../support/memory-source.js';
+import { randomBytes, textBytes } from '../../../support/pattern.js';
 import { writeZfile } from '../../../support/zfile-writer.js';
 
 const ZFILE = writeZfile(textBytes(1, 10_000));
@@ -213,4 +216,54 @@ await test('what is opened again has nothing that was read before', async (t) =>
   t.equal(await other.content(UNBOUNDED), after);
   blob.release();
   other.release();
+});
+
+await test('what was read of a blob of a registry can be fetched again', async (t) => {
+  const right = randomBytes(1, 300_000);
+  const bytes = Buffer.from(right);
+  bytes[0] = 255 - (right[0] as number);
+  const { state } = ChunkMap.create(bytes.length);
+  const about = {
+    name: 'blob',
+    digest: 'sha256:1',
+    size: bytes.length,
+    blob: 7,
+    fd: -1,
+    slotsFd: -1,
+  };
+  const fetched: number[][] = [];
+  const remote = {
+    open: () => Promise.resolve({ kind: 'cached', ...about, state }),
+    refetch: (...range: number[]) => {
+      fetched.push(range);
+      right.copy(bytes);
+      return Promise.resolve();
+    },
+    close: () => undefined,
+  } as unknown as RemoteImages;
+  const readers = new ReaderFactory();
+  readers.source = () => new MemorySource(bytes);
+  const pool = new BlobPool(readers, () => remote);
+  const { digest, size } = about;
+  const ref = { kind: 'registry', host: 'a', repository: 'b', digest, size } as const;
+  const blob = await pool.open(ref, true);
+  t.equal(await blob.refetch(), false, 'nothing was read');
+  t.not((await blob.read(0, 1))[0], right[0]);
+  await blob.read(bytes.length - 1, 1);
+  const { source } = await blob.content(UNBOUNDED);
+  t.equal(await blob.refetch(), true);
+  t.same(fetched, [
+    [7, 0, 0],
+    [7, Math.ceil(size / CHUNK_SIZE) - 1, Math.ceil(size / CHUNK_SIZE) - 1],
+  ]);
+  t.same(await readFully(source, 0, 4), right.subarray(0, 4));
+  blob.forgetEdges();
+  t.equal(await blob.refetch(), false, 'an image is open, and nothing of it is doubted');
+  blob.release();
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, right);
+  const local = await pool.open(fileRef(path), true);
+  await local.read(0, 1);
+  t.equal(await local.refetch(), false, 'files on this machine are what they are');
+  local.release();
 });
