@@ -85,7 +85,7 @@ export async function openPath(path: string): Promise<OpenedFile> {
 async function answerOf<T>(call: Promise<T>): Promise<T | null> {
   const answer = call.catch(() => null);
   await inTime(answer, files.deadline());
-  return Promise.race([answer, null]);
+  return Promise.race([answer, Promise.resolve(null)]);
 }
 
 /** For a message: what is there that cannot be opened. */

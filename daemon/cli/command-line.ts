@@ -121,9 +121,10 @@ class CommandLine {
       isOverview ? shownOf(command) : command.usage,
       command.describe,
       async (yargs) => {
-        const { builder } = await command.load();
-        if (this.#isForHelp) return withHelp(yargs, command, builder);
-        const built = builder(yargs);
+        const loaded = await command.load();
+        const build = (to: Argv): Argv => loaded.builder(to);
+        if (this.#isForHelp) return withHelp(yargs, command, build);
+        const built = build(yargs);
         this.#numbers = numbersAsText(internalsOf(built).getOptions());
         return built;
       },

@@ -66,13 +66,14 @@ await test('the records of a blob of many chunks are looked at in turns, and not
   // A million chunks.
   const size = 2 ** 36;
   const seen = { inTurn: 0, most: 0, all: 0 };
-  const { has } = ChunkMap.prototype;
+  const original = Object.getOwnPropertyDescriptor(ChunkMap.prototype, 'has') ?? {};
+  const has = original.value as (this: ChunkMap, chunk: number) => boolean;
   ChunkMap.prototype.has = function (this: ChunkMap, chunk: number): boolean {
     seen.most = Math.max(seen.most, ++seen.inTurn);
     seen.all++;
     return has.call(this, chunk);
   };
-  t.teardown(() => (ChunkMap.prototype.has = has));
+  t.teardown(() => Object.defineProperty(ChunkMap.prototype, 'has', original));
   const ended = new AbortController();
   const inTurns = (async (): Promise<void> => {
     while (!ended.signal.aborted) {

@@ -4,13 +4,13 @@ import { withLayerHint } from '../../../daemon/cli/each-path.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { NO_SUCH_FILE } from '../../../daemon/files/find.js';
 
+const told = (path: string, why = NO_SUCH_FILE): string =>
+  withLayerHint(new OverlaybdError('NOT_FOUND', `"${path}": ${why}`, { facts: { path } })).message;
+
 await test('a file of that name here may be meant as a layer', (t) => {
   const before = process.cwd();
   process.chdir(t.testdir({ 'b.tar': '', dir: {} }));
   t.teardown(() => process.chdir(before));
-  const told = (path: string, why = NO_SUCH_FILE): string =>
-    withLayerHint(new OverlaybdError('NOT_FOUND', `"${path}": ${why}`, { facts: { path } }))
-      .message;
   t.equal(
     told('b.tar'),
     '"b.tar": the image has no such file; there is one here: if it is a layer, put -- after the last layer',

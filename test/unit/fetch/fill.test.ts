@@ -109,9 +109,9 @@ await t.test(
     if (!blob) throw new Error('none');
     for (let chunk = 0; chunk < fake.chunks; chunk++) fake.map.set(chunk);
     fake.isRight = false;
-    const { complete } = fake;
+    const complete = fake.complete.bind(fake);
     fake.complete = async () => {
-      const isRight = await complete.call(fake);
+      const isRight = await complete();
       fake.isRight = true;
       return isRight;
     };

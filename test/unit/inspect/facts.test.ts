@@ -197,10 +197,11 @@ await t.test('facts of raw disk images', async (test) => {
   });
 });
 
+const nameFilesystem: NameFilesystem = async (name, read) =>
+  `${name.split('/').at(-1)} of ${(await read(0, 100_000)).length}`;
+
 await t.test('a disk: the file system on it, and doubts about its size', async (test) => {
   const [disk] = files(test, { disk: textBytes(1, 50_000) });
-  const nameFilesystem: NameFilesystem = async (name, read) =>
-    `${name.split('/').at(-1)} of ${(await read(0, 100_000)).length}`;
   const found = await withInspectedImage([disk as string], (image) =>
     imageFacts(image, nameFilesystem),
   );

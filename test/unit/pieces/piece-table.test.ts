@@ -114,8 +114,8 @@ await test('pieces of one member that overlap are refused before a read takes ho
 /** Counts as the opener does. */
 class Counting {
   readonly heap: HeapBudget;
-  readonly spend = UNBOUNDED.spend;
-  readonly turn = UNBOUNDED.turn;
+  readonly spend = UNBOUNDED.spend.bind(UNBOUNDED);
+  readonly turn = UNBOUNDED.turn.bind(UNBOUNDED);
   bytes = 0;
   readonly #most: number;
 

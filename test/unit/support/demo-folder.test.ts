@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { removeDemo, serverOf } from '../../support/demo-folder.js';
 
+const line = (...words: string[]): string => `${words.join('\0')}\0`;
+
 await test('the process that serves a configuration', async (t) => {
-  const line = (...words: string[]): string => `${words.join('\0')}\0`;
   const proc = t.testdir({
     self: { cmdline: line('node', 'main.js', 'serve', '/demo/config') },
     10: { cmdline: line('node', 'main.js', 'serve', '/other/config') },
