@@ -8,8 +8,8 @@ import type { CacheFolder } from './folder.js';
 import type { Health } from './health.js';
 import { readWhole, touchFile, writeWhole } from './small-files.js';
 
-/** The limit of registries. */
-const MAX_MANIFEST = 4 << 20;
+/** Registries allow manifests of 4 MiB. What is kept beside them, such as a trace, may have twice that. */
+const MAX_KEPT = 8 << 20;
 const MAX_TAG_FILE = 4096;
 /** Entries that are kept in memory, the latest ones. */
 const MAX_IN_MEMORY = 1024;
@@ -43,14 +43,14 @@ export class ManifestCache {
   /** @returns bytes that have this digest */
   async get(digest: string): Promise<Uint8Array | null> {
     const path = this.#folder?.manifest(digest) ?? null;
-    const bytes = await this.#read(path ?? digest, path, MAX_MANIFEST);
+    const bytes = await this.#read(path ?? digest, path, MAX_KEPT);
     if (!bytes || sha256Of(bytes) !== digest) return null;
     if (path !== null) void touchFile(path);
     return bytes;
   }
 
   async put(digest: string, bytes: Uint8Array): Promise<void> {
-    if (!isSha256(digest) || bytes.length > MAX_MANIFEST) return;
+    if (!isSha256(digest) || bytes.length > MAX_KEPT) return;
     const path = this.#folder?.manifest(digest) ?? null;
     await this.#write(path ?? digest, path, bytes);
   }

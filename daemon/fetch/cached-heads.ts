@@ -1,5 +1,5 @@
-// A registry whose blobs may be in the cache. The start of a cached blob is not fetched again, so that an image opens again
-// without its registry.
+// A registry whose blobs may be in the cache: the start of a cached blob is not fetched again. A small blob as a whole is always
+// asked of the registry: RepositoryManifests keeps those, so that an image opens again without its registry.
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import { CachedSource, type ChunkFetcher } from '../blob/cached-source.js';
@@ -39,8 +39,8 @@ export class CachedHeads implements ManifestSource {
     return kept ?? (await this.#source.head?.(ref, length)) ?? Buffer.alloc(0);
   }
 
-  blob(ref: RegistryRef): Promise<Uint8Array> {
-    if (this.#source.blob) return this.#source.blob(ref);
+  blob(ref: RegistryRef, fromOrigin?: boolean): Promise<Uint8Array> {
+    if (this.#source.blob) return this.#source.blob(ref, fromOrigin);
     const facts = { blob: describeRef(ref), digest: ref.digest };
     return Promise.reject(errorOf('NOT_FOUND', facts, 'not a manifest'));
   }

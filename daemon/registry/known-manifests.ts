@@ -77,9 +77,14 @@ export class RepositoryManifests {
     return { bytes: fetched.bytes, mediaType: mediaType || fetched.mediaType, digest };
   }
 
+  /** A small blob that was fetched before; null: it is not known. */
+  knownBlob(digest: string): Promise<Uint8Array | null> {
+    return this.#knownBytes(digest);
+  }
+
   /**
-   * A small blob, which is kept as manifests are.
-   * @param fetch null: there is no way to have it
+   * A small blob, which is kept as manifests are. If it has other bytes, a mirror may be wrong: the registry itself is asked, once.
+   * @param fetch gives null if there is no way to have it
    * @param name of the blob, for messages
    * @returns null if it is not there
    * @throws OverlaybdError BAD_CHECKSUM for other bytes, AUTH, REMOTE
@@ -87,12 +92,13 @@ export class RepositoryManifests {
   async blob(
     digest: string,
     name: About,
-    fetch: () => Promise<Uint8Array | null>,
+    fetch: (fromOrigin: boolean) => Promise<Uint8Array | null>,
   ): Promise<Uint8Array | null> {
     const known = await this.#knownBytes(digest);
     if (known) return known;
     if (this.#pull === 'never') return null;
-    const bytes = await orNull(fetch);
+    let bytes = await orNull(() => fetch(false));
+    if (bytes && sha256Of(bytes) !== digest) bytes = await orNull(() => fetch(true));
     if (!bytes) return null;
     checkBytes(bytes, digest, name);
     await this.#known.put(digest, bytes);

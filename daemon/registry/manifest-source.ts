@@ -54,8 +54,11 @@ export interface ManifestSource {
    */
   readonly head?: ((ref: RegistryRef, length: number) => Promise<Uint8Array>) | undefined;
 
-  /** All bytes of a small blob, not checked. A source without it has manifests only. */
-  readonly blob?: ((ref: RegistryRef) => Promise<Uint8Array>) | undefined;
+  /**
+   * All bytes of a small blob, not checked. A source without it has manifests only.
+   * @param fromOrigin no mirror is asked
+   */
+  readonly blob?: ((ref: RegistryRef, fromOrigin?: boolean) => Promise<Uint8Array>) | undefined;
 }
 
 /** What a tag named when it was asked for last. */

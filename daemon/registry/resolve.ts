@@ -2,7 +2,7 @@
 
 import type { RegistryRef } from '../blob/blob-ref.js';
 import type { PullPolicy } from '../config/registry-settings.js';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, codeOf, messageOf } from '../errors.js';
 import { errorOf, withFacts, within } from '../lib/fault.js';
 import { BLOB_HEAD_SIZE, kindOfBlob, type BlobKind } from './blob-head.js';
 import { sha256Of } from '../lib/sha256.js';
@@ -144,9 +144,9 @@ function placeOf(
       manifests.blob(
         descriptor.digest,
         { ...within(name, `configuration ${descriptor.digest}`), digest: descriptor.digest },
-        () => (source.blob ? source.blob(blob(descriptor)) : Promise.resolve(null)),
+        async (fromOrigin) => (await source.blob?.(blob(descriptor), fromOrigin)) ?? null,
       ),
-    look: source.head ? (layer) => lookAt(source, blob(layer)) : null,
+    look: source.head ? (layer) => lookAt(source, manifests, blob(layer), name) : null,
   };
 }
 
@@ -155,16 +155,32 @@ const MAX_TRACE_LAYER = 8 << 20;
 
 /**
  * What the first bytes of a layer say. They may be forged: what is part of the disk is compared when it is opened. A trace is not, and is
- * left out of the disk: so it is compared here.
+ * left out of the disk: so it is compared here, and kept, since its image needs it whenever it is opened.
  */
-async function lookAt(source: ManifestSource, ref: RegistryRef): Promise<BlobKind> {
+async function lookAt(
+  source: ManifestSource,
+  manifests: RepositoryManifests,
+  ref: RegistryRef,
+  name: string,
+): Promise<BlobKind> {
+  const { digest } = ref;
+  const known = await manifests.knownBlob(digest);
+  if (known) return kindOfBlob(known, ref.size);
   const head = await source.head?.(ref, Math.min(ref.size, BLOB_HEAD_SIZE));
   const kind = kindOfBlob(head ?? Buffer.alloc(0), ref.size);
-  if (kind !== 'trace') return kind;
-  const bytes = ref.size > MAX_TRACE_LAYER ? null : await source.blob?.(ref);
   // Whatever it is instead, its opening finds it out.
-  if (!bytes || sha256Of(bytes) !== ref.digest) return 'data';
-  return kindOfBlob(bytes, ref.size);
+  if (kind !== 'trace') return kind;
+  if (ref.size > MAX_TRACE_LAYER) return 'data';
+  const about = { ...within(name, `layer ${digest}`), digest };
+  const fetch = async (fromOrigin: boolean): Promise<Uint8Array | null> =>
+    (await source.blob?.(ref, fromOrigin)) ?? null;
+  try {
+    const bytes = await manifests.blob(digest, about, fetch);
+    return bytes ? kindOfBlob(bytes, ref.size) : 'data';
+  } catch (error) {
+    if (codeOf(error) === 'BAD_CHECKSUM') return 'data';
+    throw error;
+  }
 }
 
 /** Asks the API, then the fallback tag. */

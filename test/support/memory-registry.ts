@@ -69,6 +69,8 @@ export class MemoryRegistry implements ManifestSource {
   failing = new Set<string>();
   /** The first bytes of blobs by digest; null: this source cannot look at blobs. */
   blobs: Map<string, Uint8Array> | null = null;
+  /** What a mirror says blobs are, by digest: not the registry itself. */
+  readonly mirrored = new Map<string, Uint8Array>();
   /** By the digest of the subject; null: the registry has no such API. */
   referrersApi: Map<string, Uint8Array> | null = null;
   readonly #manifests = new Map<string, { bytes: Uint8Array; mediaType: string }>();
@@ -131,8 +133,14 @@ export class MemoryRegistry implements ManifestSource {
   }
 
   get blob(): ManifestSource['blob'] {
-    const { head } = this;
-    return head && ((ref: RegistryRef) => head(ref, ref.size));
+    const { blobs } = this;
+    if (!blobs) return undefined;
+    return async (ref: RegistryRef, fromOrigin = false) => {
+      this.requests.push(`${fromOrigin ? 'blob of the origin' : 'blob'} ${ref.digest}`);
+      if (this.failure) return this.failure();
+      const lie = fromOrigin ? undefined : this.mirrored.get(ref.digest);
+      return lie ?? blobs.get(ref.digest) ?? Buffer.alloc(ref.size);
+    };
   }
 
   get head(): ManifestSource['head'] {
@@ -140,6 +148,7 @@ export class MemoryRegistry implements ManifestSource {
     if (!blobs) return undefined;
     return (ref: RegistryRef, length: number) => {
       this.requests.push(`head ${ref.digest}`);
+      if (this.failure) return this.failure();
       return Promise.resolve(blobs.get(ref.digest)?.subarray(0, length) ?? Buffer.alloc(length));
     };
   }

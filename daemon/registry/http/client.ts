@@ -146,7 +146,7 @@ export class RegistryClient implements ManifestSource {
   }
 
   /** The first bytes of a blob, fewer if it is shorter. @throws as {@link fetchRange} */
-  async head(ref: RegistryRef, length: number): Promise<Uint8Array> {
+  async head(ref: RegistryRef, length: number, fromOrigin = false): Promise<Uint8Array> {
     const last = Math.min(length, ref.size) - 1;
     const bytes = new Uint8Array(last + 1);
     if (last < 0) return bytes;
@@ -157,7 +157,7 @@ export class RegistryClient implements ManifestSource {
       last,
       class: 'demand',
       deadlineMs,
-      fromOrigin: false,
+      fromOrigin,
     } as const;
     const take: TakeBytes = (offset, piece) => bytes.set(piece, offset);
     await this.fetchRange(request, take, new AbortController().signal);
@@ -180,9 +180,9 @@ export class RegistryClient implements ManifestSource {
     return size;
   }
 
-  /** All bytes of a blob that is small. @throws as {@link fetchRange} */
-  blob(ref: RegistryRef): Promise<Uint8Array> {
-    return this.head(ref, ref.size);
+  /** All bytes of a blob that is small. @param fromOrigin no mirror is asked. @throws as {@link fetchRange} */
+  blob(ref: RegistryRef, fromOrigin = false): Promise<Uint8Array> {
+    return this.head(ref, ref.size, fromOrigin);
   }
 
   manifest(

@@ -1,5 +1,7 @@
 // Layers that nothing says anything about: what they are taken for.
 import { test } from 'tap';
+import type { PullPolicy } from '../../../daemon/config/registry-settings.js';
+import { OverlaybdError } from '../../../daemon/errors.js';
 import { parseReference } from '../../../daemon/registry/reference.js';
 import { resolveImage } from '../../../daemon/registry/resolve.js';
 import { SilentHosts } from '../../../daemon/registry/silent-hosts.js';
@@ -15,16 +17,20 @@ import {
   sha256,
 } from '../../support/memory-registry.js';
 
-async function resolve(registry: MemoryRegistry): Promise<ResolvedImage> {
+async function resolve(
+  registry: MemoryRegistry,
+  pull: PullPolicy = 'newer',
+  known = new MemoryKnown(),
+): Promise<ResolvedImage> {
   const reference = parseReference('reg.example/team/app:1');
   if (reference.kind !== 'registry') throw new Error(reference.kind);
   const asked = {
     platform: 'linux/amd64',
-    pull: 'newer',
+    pull,
     newerPatienceMs: 2000,
     silent: new SilentHosts(),
   } as const;
-  return resolveImage(reference, asked, registry, new MemoryKnown());
+  return resolveImage(reference, asked, registry, known);
 }
 
 await test('layers without annotations are looked at, if that is possible', async (t) => {
@@ -64,4 +70,61 @@ await test('a layer is left out of the disk as a trace only by bytes that have i
   t.match(forged, { lowers: { length: 2 }, trace: null });
   t.equal(forged.digests?.size, 2, 'each is compared when it is opened');
   t.match(await layersWith(real, 1 << 30), { lowers: { length: 2 } }, 'too large for a trace');
+});
+
+const TRACE = writeArchive([{ name: 'trace', content: '0 1' }]);
+
+/** An image whose topmost layer is a trace of which nothing but its bytes says so. */
+function tracedImage(): MemoryRegistry {
+  const disk = writeLsmt({ virtualSize: 4096, segments: [] });
+  const registry = new MemoryRegistry();
+  registry.blobs = new Map([
+    [sha256(disk), disk],
+    [sha256(TRACE), TRACE],
+  ]);
+  registry.put(imageManifest([descriptor(OCI_LAYER, disk), descriptor(OCI_LAYER, TRACE)]), '1');
+  return registry;
+}
+
+await test('a trace that was found by its bytes is kept: it is not fetched again', async (t) => {
+  const registry = tracedImage();
+  const known = new MemoryKnown();
+  const isTrace = { lowers: { length: 1 }, trace: { digest: sha256(TRACE) } };
+  t.match(await resolve(registry, 'newer', known), isTrace);
+  const ofTrace = (): string[] => registry.requests.filter((each) => each.endsWith(sha256(TRACE)));
+  t.same(ofTrace(), [`head ${sha256(TRACE)}`, `blob ${sha256(TRACE)}`]);
+  t.match(await resolve(registry, 'newer', known), isTrace);
+  t.match(await resolve(registry, 'never', known), isTrace);
+  t.equal(ofTrace().length, 2);
+  // The first bytes of the disk are in the cache of chunks, not here.
+  const { head } = registry;
+  Object.defineProperty(registry, 'head', {
+    value: (...[ref, length]: Parameters<NonNullable<typeof head>>) =>
+      ref.digest === sha256(TRACE)
+        ? Promise.reject(new OverlaybdError('REMOTE', 'the network is not used'))
+        : head?.(ref, length),
+  });
+  Object.defineProperty(registry, 'blob', {
+    value: () => Promise.reject(new OverlaybdError('REMOTE', 'the network is not used')),
+  });
+  t.match(await resolve(registry, 'never', known), isTrace, 'without the network');
+});
+
+await test('a pull policy that forbids the network forbids to fetch a trace', async (t) => {
+  const registry = tracedImage();
+  const known = new MemoryKnown();
+  await resolve(registry, 'newer', known);
+  known.manifests.delete(sha256(TRACE));
+  registry.requests.length = 0;
+  await resolve(registry, 'never', known);
+  t.notOk(registry.requests.some((each) => each.startsWith('blob')));
+});
+
+await test('the registry itself is asked for a trace if a mirror gives other bytes', async (t) => {
+  const registry = tracedImage();
+  registry.mirrored.set(sha256(TRACE), Buffer.alloc(TRACE.length));
+  const known = new MemoryKnown();
+  t.match(await resolve(registry, 'newer', known), { trace: { digest: sha256(TRACE) } });
+  t.equal(registry.requests.at(-1), `blob of the origin ${sha256(TRACE)}`);
+  t.same(known.manifests.get(sha256(TRACE)), TRACE);
 });
