@@ -275,7 +275,7 @@ await t.test('--soci-index names it: by its digest or as a file', async (test) =
     [
       [`docker-archive:${file}`, '--soci-index', file],
       2,
-      /is for images of registries and layouts/,
+      /only for images of registries and layouts/,
     ],
   ];
   for (const [args, code, message] of cases) {

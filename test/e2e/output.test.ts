@@ -121,7 +121,7 @@ await t.test('output to a full disk is an error', async (test) => {
   for (const args of printing) {
     const { code, stderr } = await run(args, 'exec "$@" > /dev/full');
     test.equal(code, 1, shown(args));
-    test.equal(stderr, 'overlaybd-nbd: write error: No space left on device\n', shown(args));
+    test.equal(stderr, 'overlaybd-nbd: standard output: write error: No space left on device\n', shown(args));
   }
 });
 
@@ -133,7 +133,7 @@ await t.test('output to a file with a size limit is an error', { skip: coverage 
     const limited = `trap '' XFSZ; ulimit -f 16; exec "$@" > ${path}`;
     const { code, stderr } = await run(args, limited);
     test.equal(code, 1, shown(args));
-    test.equal(stderr, 'overlaybd-nbd: write error: File too large\n', shown(args));
+    test.equal(stderr, 'overlaybd-nbd: standard output: write error: File too large\n', shown(args));
     test.ok(statSync(path).size > 0);
   }
 });
@@ -152,7 +152,7 @@ await t.test('an upgrade is reported even if its result cannot be printed', asyn
   const { code, stderr } = await run(['upgrade', '--state', own], 'exec "$@" > /dev/full');
   test.equal(code, 1);
   const [, pid] =
-    /^overlaybd-nbd: write error: No space left on device; process (\d+) has taken over\n$/.exec(
+    /^overlaybd-nbd: standard output: write error: No space left on device; process (\d+) has taken over\n$/.exec(
       stderr,
     ) ?? [];
   test.ok(pid, stderr);
