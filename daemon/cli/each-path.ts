@@ -1,9 +1,11 @@
 // Several paths of one command: if one fails, the command prints an error and goes on with the others, as cat(1) does.
 
 import { statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { OverlaybdError } from '../errors.js';
 import { NO_SUCH_FILE } from '../files/find.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
+import { looksLikeImageFile } from './options/words.js';
 import { complain } from './output.js';
 
 export class EachPath {
@@ -26,17 +28,18 @@ export class EachPath {
   }
 }
 
-/** A path that is not in the image, and is a file here, may be meant as one more layer. */
+/** A path that is not in the image may be meant as one more layer, if it is a file here that is called like one. */
 export function withLayerHint(error: OverlaybdError): OverlaybdError {
   const { path } = error.facts;
-  if (path === undefined || !error.message.endsWith(NO_SUCH_FILE) || !isFileHere(path)) {
+  if (path === undefined || !error.message.endsWith(NO_SUCH_FILE) || !mayBeLayer(path)) {
     return error;
   }
   const message = `${error.message}; there is one here: if it is a layer, put -- after the last layer`;
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
-function isFileHere(path: string): boolean {
+function mayBeLayer(path: string): boolean {
+  if (isAbsolute(path) || !looksLikeImageFile(path)) return false;
   try {
     return statSync(path).isFile();
   } catch {

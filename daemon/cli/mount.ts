@@ -91,7 +91,7 @@ export async function run(args: MountArguments): Promise<number> {
   const safe = isFuse ? fuseOptions(allowed, isRoot()) : safeOptions(allowed);
   const options = [...safe, ...userOptions(args.options ?? [], isFuse)];
   const dir = await mountPoint(folder);
-  if (isFuse) await checkFree(dir, await currentMounts());
+  if (isFuse && !options.includes('nonempty')) await checkFree(dir, await currentMounts());
   const abort = new AbortController();
   const onSignal = (): void => abort.abort();
   // once(): if something hangs, a second Ctrl-C ends the process at once.

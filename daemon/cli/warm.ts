@@ -1,13 +1,14 @@
 // `overlaybd-nbd warm`: fetches whole images into the cache, so that they can be served without a network.
 
 import type { Argv } from 'yargs';
+import type { OverlaybdError } from '../errors.js';
 import { errorOf } from '../lib/fault.js';
 import { counted } from '../lib/counted.js';
 import { humanSize } from '../lib/format-size.js';
 import { EXIT_OK } from './exit-codes.js';
 import { registriesOf, registryOptions, type RegistryArguments } from './options/registry.js';
 import { imageWords } from './options/values.js';
-import { namedWords } from './options/words.js';
+import { namedWords, namesImage } from './options/words.js';
 import { printResult, remark, stderrLog } from './output.js';
 
 export interface WarmArguments extends RegistryArguments {
@@ -32,11 +33,12 @@ export async function run(args: WarmArguments): Promise<number> {
   await withFetcher(await registriesOf(args, remark), stderrLog, async (remote, fetcher) => {
     for (const word of imageWords(args.image)) {
       const [reference = word] = namedWords([word]);
+      if (!namesImage(reference)) throw isHere(reference);
       const image = await remote.images().resolve(reference);
       const { name, lowers } = image;
       const blobs = warmBlobs(image);
       if (blobs.length === 0) {
-        throw errorOf('BAD_ARGUMENT', name, 'it is on this machine: nothing to fetch');
+        throw isHere(name);
       }
       const bar = new ProgressBar(process.stderr);
       try {
@@ -62,4 +64,8 @@ export async function run(args: WarmArguments): Promise<number> {
     }
   });
   return EXIT_OK;
+}
+
+function isHere(name: string): OverlaybdError {
+  return errorOf('BAD_ARGUMENT', name, 'it is on this machine: nothing to fetch');
 }

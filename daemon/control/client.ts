@@ -104,7 +104,7 @@ export class ControlClient {
       return this.#error('NO_DAEMON', `the daemon has not answered for ${seconds} s`, error);
     }
     const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-    const why = absent ? 'no daemon is running there' : error.message;
+    const why = absent ? 'no daemon is running there' : messageOf(error);
     return this.#error(absent ? 'NO_DAEMON' : 'SOCKET', why, error);
   }
 

@@ -65,7 +65,7 @@ export async function withFiles<T>(
         if (archive !== null) tell(archive);
         return await use(rootOf(layers, trees, plan, options));
       }
-      const why = 'made of layers of files, and so it has no partitions';
+      const why = 'the image is made of layers of files, and so it has no partitions';
       throw errorOf('BAD_ARGUMENT', within(name, '--partition'), why);
     }
     const { openedDisk } = await import('./opened-disk.js');

@@ -1,6 +1,7 @@
 // Why an export or a device has no image, for status, log and clients; and when it is tried again.
 
 import { codeOf, factsOf, fullStory, type ErrorCode, type ErrorFacts } from '../errors.js';
+import { publicFacts } from '../lib/fault.js';
 
 /** The first try again; each further one waits twice as long as the one before. */
 export const FIRST_RETRY_MS = 1000;
@@ -24,7 +25,7 @@ export interface ImageProblem {
 export function problemOf(error: unknown, before: ImageProblem | null): ImageProblem {
   return {
     code: codeOf(error),
-    facts: factsOf(error),
+    facts: publicFacts(factsOf(error)),
     message: fullStory(error),
     since: before?.since ?? new Date().toISOString(),
     tries: (before?.tries ?? 0) + 1,

@@ -9,6 +9,7 @@ import {
   type ErrorFacts,
   type FormatProblem,
 } from '../errors.js';
+import { publicFacts } from '../lib/fault.js';
 
 /** Problems that are kept and printed. */
 export const MAX_LISTED = 100;
@@ -51,6 +52,6 @@ export class ProblemList {
 
   #list(layer: number | null, error: OverlaybdError): void {
     const { code, message } = error;
-    this.listed.push({ layer, code, message, facts: factsOf(error) });
+    this.listed.push({ layer, code, message, facts: publicFacts(factsOf(error)) });
   }
 }

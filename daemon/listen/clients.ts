@@ -15,6 +15,7 @@ import { Listener } from './listener.js';
 import {
   checkListening,
   openListening,
+  TAKEN,
   takeListening,
   type ListeningSocket,
 } from './listening-socket.js';
@@ -103,7 +104,7 @@ export class Clients {
       const admission = admissionOf(spec, userId);
       const key = listenKey(spec);
       // Of two listeners whose ports the system chose, the first one takes the sockets of both.
-      const sockets = left.get(key) ?? (await openListening(spec, listensAt));
+      const sockets = left.get(key) ?? (await openListening(spec, listensAt).catch(advise));
       if (left.has(key)) left.set(key, []);
       for (const socket of sockets) {
         this.#add(socket, admission, socket.uri);
@@ -181,4 +182,11 @@ export class Clients {
     this.#peers.add(group);
     this.#reactors.serve(fd, { ...client, closed: () => this.#peers.remove(group) });
   }
+}
+
+/** Other sockets of the program, which are opened by the same functions, are not chosen with this option. */
+function advise(error: unknown): never {
+  if (!(error instanceof OverlaybdError && error.message.endsWith(TAKEN))) throw error;
+  const message = `${error.message}: choose another address with --listen`;
+  throw new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }

@@ -264,12 +264,13 @@ function isDeadSocket(path: string): boolean {
   return isSocket && sockets.probeUnix(path) === -ECONNREFUSED;
 }
 
+/** Why a place cannot be listened at, if another process does. */
+export const TAKEN = 'another process listens there';
+
 function listenError(name: string, errno: number, ours?: string): OverlaybdError {
   const known: Record<number, string> = {
     [EADDRINUSE]:
-      ours === undefined
-        ? 'another process listens there: choose another address with --listen'
-        : `this daemon listens there already: ${ours} is the same address`,
+      ours === undefined ? TAKEN : `this daemon listens there already: ${ours} is the same address`,
     [EACCES]: 'no permission',
     [EPERM]: 'no permission to give the socket that owner or group',
     [EADDRNOTAVAIL]: 'this machine has no such address',

@@ -34,14 +34,14 @@ export async function mountPoint(dir: string): Promise<string> {
 }
 
 /**
- * Checks that nothing would be hidden in a folder: programs of FUSE 2 refuse such a folder in words of their own, and others
- * do not.
+ * Checks that programs of FUSE 2 will take a folder: they refuse one that is not empty, and one that another such program is
+ * mounted on, in words of their own.
  * @param dir as {@link mountPoint} returns it
  * @throws OverlaybdError BUSY
  */
 export async function checkFree(dir: string, mounts: readonly MountEntry[]): Promise<void> {
   const mounted = mountAt(mounts, dir);
-  if (mounted) {
+  if (mounted?.type.startsWith('fuse')) {
     const facts = `${mounted.source} (${mounted.type}) is mounted there already`;
     throw new OverlaybdError('BUSY', `${dir}: ${facts}; unmount it first, or name another folder`);
   }

@@ -2,7 +2,7 @@
 // ready, and sends it the connections. A failure before that changes nothing.
 
 import type { ChildProcess, StdioOptions } from 'node:child_process';
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { MessageChannel } from '../ipc/message-channel.js';
 import { descriptors } from '../native/descriptors.js';
@@ -111,7 +111,7 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
       reject(new OverlaybdError('IO', message));
     };
     const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
-    child.once('error', (error) => fail(error.message));
+    child.once('error', (error) => fail(messageOf(error)));
     child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
 
     const offer = ({

@@ -40,10 +40,12 @@ await t.test(
     const demo = new Demo(test, ['--listen', `unix://${socket}`, '--state', state]);
     await waitForControl(socketOf(state));
     await until(() => /ready:/.test(demo.output));
+    const old = await runDaemon(['status', '--state', state, '--json']);
     const upgraded = await runDaemon(['upgrade', '--state', state]);
     test.equal(upgraded.code, 0, upgraded.stderr);
     const pid = Number(upgraded.stdout);
-    test.not(pid, demo.child.pid);
+    test.ok(Number.isInteger(pid) && pid > 0, upgraded.stdout);
+    test.not(pid, (JSON.parse(old.stdout) as { pid: number }).pid);
     // Nothing tells when it has seen the end of the old one; the folder must be there at any time.
     await until(() => / stopped$/m.test(demo.output));
     test.equal(demo.child.exitCode, null);

@@ -22,7 +22,7 @@ export function stateOption<T>(yargs: Argv<T>): Argv<T & ClientArguments> {
 export function folderOf(state: string | undefined): string {
   const folder = state ?? defaultStateFolder(process.env, process.geteuid?.() ?? 0);
   if (folder !== null) return resolve(folder);
-  const why = 'XDG_RUNTIME_DIR is not set: name the state folder of the daemon with it';
+  const why = 'XDG_RUNTIME_DIR is not set: name the state folder of the daemon with --state';
   throw errorOf('BAD_ARGUMENT', { section: '--state' }, why);
 }
 

@@ -1,7 +1,7 @@
 // What words of a command line and a configuration name: paths, or images of registries, layouts and archives.
 
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { OverlaybdError, messageOf } from '../../errors.js';
 import { hasImagePrefix } from '../../blob/blob-ref.js';
 import { errorOf } from '../../lib/fault.js';
@@ -14,6 +14,16 @@ const HAS_HOST = /^(?:localhost|[^/]*[.:][^/]*)\//;
 /** What files of images end in, and names of images without a host do not. */
 const HAS_FILE_SUFFIX =
   /\.(?:json|tar|tgz|gz|zst|zstd|xz|bz2|obd|lsmt|zfile|img|raw|iso|qcow2|vmdk|erofs|squashfs|sqfs|ext[234]|xfs|btrfs|cfs)$/i;
+/** Of a word that {@link namedWords} gives: whether it names an image, and no path. */
+export function namesImage(word: string): boolean {
+  return hasImagePrefix(word);
+}
+
+/** Whether a word is called as files of images are, and images without a host are not. */
+export function looksLikeImageFile(word: string): boolean {
+  return HAS_FILE_SUFFIX.test(word);
+}
+
 /** Transports of skopeo that this program lacks, and what to do instead. */
 const OTHER_TRANSPORTS: Readonly<Record<string, string>> = {
   'oci-archive': 'unpack the archive, and name its folder as oci:DIR',
@@ -68,7 +78,7 @@ function imageNamed(word: string, path: string): string {
     throw new OverlaybdError('NOT_FOUND', message);
   }
   // No registry is asked for a file whose name is mistyped.
-  if (HAS_FILE_SUFFIX.test(word) && !HAS_HOST.test(word)) {
+  if (HAS_FILE_SUFFIX.test(word) && (!HAS_HOST.test(word) || existsSync(dirname(path)))) {
     const message = `${word}: no such file; an image of that name is docker://${word}`;
     throw new OverlaybdError('NOT_FOUND', message);
   }

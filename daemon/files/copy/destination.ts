@@ -1,6 +1,7 @@
 // Which name each copy gets: as cp(1) does it, by whether the destination is a folder.
 
 import { lstat } from 'node:fs/promises';
+import { messageOf } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
 import { shownPath } from '../../tree/names.js';
 import type { ImageFile } from '../image-file.js';
@@ -25,7 +26,7 @@ export async function openDestination(dest: string, isSeveral: boolean): Promise
   const path = dest.replace(/(?<=.)\/+$/, '');
   const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
-    throw errorOf('IO', { path }, error.message, error);
+    throw errorOf('IO', { path }, messageOf(error), error);
   });
   if (there?.isSymbolicLink()) {
     throw errorOf('BAD_ARGUMENT', { path }, 'a symlink: name the folder that it leads to');

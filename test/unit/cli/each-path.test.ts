@@ -9,13 +9,15 @@ const told = (path: string, why = NO_SUCH_FILE): string =>
 
 await test('a file of that name here may be meant as a layer', (t) => {
   const before = process.cwd();
-  process.chdir(t.testdir({ 'b.tar': '', dir: {} }));
+  process.chdir(t.testdir({ 'b.tar': '', 'os-release': '', dir: {} }));
   t.teardown(() => process.chdir(before));
   t.equal(
     told('b.tar'),
     '"b.tar": the image has no such file; there is one here: if it is a layer, put -- after the last layer',
   );
-  for (const path of ['c.tar', 'dir', 'a\0b']) t.equal(told(path), `"${path}": ${NO_SUCH_FILE}`);
+  // Files that are on each host and in each image are meant in the image.
+  for (const path of ['c.tar', 'dir', 'a\0b', 'os-release', '/etc/passwd'])
+    t.equal(told(path), `"${path}": ${NO_SUCH_FILE}`);
   t.equal(told('b.tar', 'not a directory'), '"b.tar": not a directory');
   t.end();
 });

@@ -58,7 +58,8 @@ await test('a folder for FUSE is empty, and nothing is mounted there', async (t)
   const folder = realpathSync(t.testdir({ empty: {}, full: { file: '' } }));
   const empty = join(folder, 'empty');
   await checkFree(empty, [mountOf(folder)]);
-  await t.rejects(checkFree(empty, [mountOf(empty, 'disk')]), {
+  await checkFree(empty, [mountOf(empty, 'disk')]);
+  await t.rejects(checkFree(empty, [{ ...mountOf(empty, 'disk'), type: 'fuse.x' }]), {
     code: 'BUSY',
     message: /empty: disk \(.*\) is mounted there already; unmount it first/,
   });

@@ -29,12 +29,19 @@ await test('a word of the command line is a path if that exists, else the name o
 });
 
 await test('a word that can only be a file is not looked for in a registry', (t) => {
-  const folder = t.testdir();
+  const folder = t.testdir({ 'my.dir': {} });
   const before = process.cwd();
   process.chdir(folder);
   t.teardown(() => process.chdir(before));
   symlinkSync('nowhere', join(folder, 'dangling'));
-  for (const word of ['none.json', 'sub/none.tar.gz', 'none.OBD', 'none.img', 'none.erofs']) {
+  for (const word of [
+    'none.json',
+    'sub/none.tar.gz',
+    'none.OBD',
+    'none.img',
+    'none.erofs',
+    'my.dir/y.tar',
+  ]) {
     const message = `${word}: no such file; an image of that name is docker://${word}`;
     t.throws(() => named(word), { code: 'NOT_FOUND', message });
   }
