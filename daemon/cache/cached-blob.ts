@@ -9,6 +9,8 @@ export interface CachedBlob {
   readonly spec: CachedSpec;
   readonly map: ChunkMap;
   readonly chunks: number;
+  /** Whether all that can be read was compared with a digest. */
+  readonly isCompared: boolean;
 
   /**
    * Says what the chunks are: from now on none is kept that is not. Those that are present and not checked are absent until

@@ -94,6 +94,10 @@ export class StoredBlob implements CachedBlob {
     this.#isUnsettled = false;
   }
 
+  get isCompared(): boolean {
+    return this.map.isComplete || this.#digests !== null;
+  }
+
   setDigests(digests: ChunkDigests, generation: number | null): void {
     const { map } = this;
     const isNew = !this.#digests?.equals(digests);

@@ -18,6 +18,7 @@ import type {
   Answers,
   Ask,
   CacheCommand,
+  ChunkRun,
   FromClient,
   QuestionAsk,
   ReadAsk,
@@ -80,6 +81,12 @@ export class FetchClient implements ChunkFetcher {
 
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void> {
     return this.#read('refetch', blob, firstChunk, lastChunk);
+  }
+
+  /** @returns whether an opening that has read the chunks, and failed, may find other bytes now */
+  doubt(blob: number, runs: readonly ChunkRun[]): Promise<boolean> {
+    const deadline = this.#clock.now() + Math.min(this.#readMs, QUESTION_MS / 2);
+    return this.#ask('doubt', { type: 'doubt', blob, runs, deadline });
   }
 
   hint(blob: number, firstChunk: number, lastChunk: number): void {

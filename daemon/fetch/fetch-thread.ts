@@ -82,6 +82,7 @@ export class FetchThread {
     this.#service = new FetchService({
       store,
       scheduler: this.#scheduler,
+      client,
       clock,
       tell,
       answer: (question, progress, signal) => this.#answer(question, progress, signal),
@@ -105,6 +106,7 @@ export class FetchThread {
         this.#settings = message.settings;
         this.#parts.client.update(message.settings);
         this.#parts.store.update(message.settings);
+        this.#service.doubts.forget();
         if (this.#fillRate() === 0) this.#filler.stopAll();
         for (const blob of this.#service.blobs.all) this.#filler.start(blob);
         return;

@@ -65,6 +65,10 @@ export const REFETCH_PAUSE_MS = 60_000;
 export const REFETCH_GRACE_MS = 1000;
 /** Chunks of a blob of which this is remembered. */
 export const MAX_REFETCHED = 1024;
+/** After a chunk was fetched again for an opening that failed: no opening has it fetched again for this long. */
+export const DOUBT_PAUSE_MS = 3_600_000;
+/** Blobs of which this is remembered. */
+export const MAX_DOUBTED_BLOBS = 1024;
 
 /** Chunks of read-ahead of one blob that wait or are on their way, 16 MiB. Further hints are dropped. */
 export const MAX_AHEAD_WAITING = 256;

@@ -51,6 +51,7 @@ export type TraceCommand =
 export interface Answers {
   want: null;
   refetch: null;
+  doubt: boolean;
   digests: null;
   open: CachedSpec;
   resolve: ResolvedImage;
@@ -93,6 +94,9 @@ export interface ReadAsk {
   readonly deadline: number;
 }
 
+/** The first and the last of neighbouring chunks. */
+export type ChunkRun = readonly [first: number, last: number];
+
 /** Everything else that is answered. */
 export type QuestionAsk = { readonly id: number } & (
   | { readonly type: 'open'; readonly ref: RegistryRef }
@@ -101,6 +105,13 @@ export type QuestionAsk = { readonly id: number } & (
       readonly blob: number;
       readonly digests: SharedDigests;
       readonly generation: number | null;
+    }
+  /** An opening has read these chunks, and failed. */
+  | {
+      readonly type: 'doubt';
+      readonly blob: number;
+      readonly runs: readonly ChunkRun[];
+      readonly deadline: number;
     }
   | ({ readonly type: 'resolve'; readonly text: string } & ResolveQuestion)
   /** The size of a blob that no descriptor has. */

@@ -5,6 +5,11 @@ import { REFETCH_PAUSE_MS, REFETCH_GRACE_MS, MAX_REFETCHED } from './limits.js';
 export class Refetched {
   /** When a chunk was fetched again, the oldest first. */
   readonly #times = new Map<number, number>();
+  readonly #pauseMs: number;
+
+  constructor(pauseMs = REFETCH_PAUSE_MS) {
+    this.#pauseMs = pauseMs;
+  }
 
   /**
    * What to do with a chunk whose bytes a reader calls wrong.
@@ -13,7 +18,7 @@ export class Refetched {
    */
   verdict(chunk: number, now: number): 'fetch' | 'again' | 'refuse' {
     const at = this.#times.get(chunk);
-    if (at === undefined || now - at >= REFETCH_PAUSE_MS) return 'fetch';
+    if (at === undefined || now - at >= this.#pauseMs) return 'fetch';
     return now - at < REFETCH_GRACE_MS ? 'again' : 'refuse';
   }
 

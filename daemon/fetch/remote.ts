@@ -8,7 +8,7 @@ import type { GivenIndex, ResolvedImage } from '../registry/manifest-source.js';
 import { parseReference } from '../registry/reference.js';
 import { FetchClient } from './client.js';
 import type { Fetcher } from './fetcher.js';
-import type { ResolveQuestion } from './messages.js';
+import type { ChunkRun, ResolveQuestion } from './messages.js';
 
 /** What opening an image asks the fetcher, by the client of its thread. */
 export class FetchedImages implements RemoteImages {
@@ -54,6 +54,10 @@ export class FetchedImages implements RemoteImages {
 
   refetch(blob: number, firstChunk: number, lastChunk: number): Promise<void> {
     return this.#client.refetch(blob, firstChunk, lastChunk);
+  }
+
+  doubt(blob: number, runs: readonly ChunkRun[]): Promise<boolean> {
+    return this.#client.doubt(blob, runs);
   }
 
   setDigests(blob: number, digests: ChunkDigests, generation: number | null): Promise<void> {

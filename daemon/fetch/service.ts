@@ -7,6 +7,7 @@ import { mismatch } from '../lib/fault.js';
 import { Blobs, type BlobStore, type OpenBlob } from './blobs.js';
 import type { Clock } from './clock.js';
 import { denseRegion } from './dense-region.js';
+import { Doubts } from './doubts.js';
 import { MAX_AHEAD_WAITING } from './limits.js';
 import type {
   Answer,
@@ -21,13 +22,15 @@ import type {
 import { postedError } from '../lib/posted-error.js';
 import { MAX_AHEAD_CHUNKS, type ChunkRange } from './read-ahead.js';
 import type { Scheduler } from './scheduler.js';
+import type { RangeClient } from './transfer.js';
 
-/** Everything but `open`, `digests` and reading. */
-export type OtherQuestion = Exclude<QuestionAsk, { readonly type: 'open' | 'digests' }>;
+/** Everything but `open`, `digests`, `doubt` and reading. */
+export type OtherQuestion = Exclude<QuestionAsk, { readonly type: 'open' | 'digests' | 'doubt' }>;
 
 export interface ServiceParts {
   readonly store: BlobStore;
   readonly scheduler: Scheduler;
+  readonly client: RangeClient;
   readonly clock: Clock;
   readonly tell: (message: FromFetcher) => void;
   readonly answer: (
@@ -57,8 +60,8 @@ export class FetchService {
   readonly #scheduler: Scheduler;
   readonly #clock: Clock;
   readonly blobs: Blobs;
-  /** Chunks that were fetched again because their bytes were wrong. */
-  refetched = 0;
+  readonly doubts: Doubts;
+  #refetched = 0;
   readonly #connections = new Map<number, Connection>();
   /** Questions wait until what an earlier fetcher had open is open again. */
   #restored: Promise<void> = Promise.resolve();
@@ -67,6 +70,7 @@ export class FetchService {
     this.#parts = parts;
     this.#scheduler = parts.scheduler;
     this.#clock = parts.clock;
+    this.doubts = new Doubts(parts);
     this.blobs = new Blobs(parts.store, {
       opened: (connection, ref, spec) => parts.tell({ type: 'opened', connection, ref, spec }),
       closed: (connection, blob) => parts.tell({ type: 'closed', connection, blob }),
@@ -75,6 +79,11 @@ export class FetchService {
         return this.#scheduler.remove(blob);
       },
     });
+  }
+
+  /** Chunks that were fetched again because their bytes were wrong. */
+  get refetched(): number {
+    return this.#refetched + this.doubts.refetched;
   }
 
   restore(held: readonly HeldBlob[]): void {
@@ -129,6 +138,8 @@ export class FetchService {
         return this.#reply(connection, ask.id, this.#open(connection, ask));
       case 'digests':
         return this.#reply(connection, ask.id, this.#setDigests(ask));
+      case 'doubt':
+        return this.#reply(connection, ask.id, this.#doubt(ask));
       case 'close':
         return void this.blobs.close(connection.id, ask.blob);
       case 'holds':
@@ -170,6 +181,13 @@ export class FetchService {
     return null;
   }
 
+  /** @throws OverlaybdError IO if they are not chunks of a blob that is open: a mistake of ours */
+  async #doubt(ask: Extract<QuestionAsk, { type: 'doubt' }>): Promise<boolean> {
+    const blob = this.blobs.get(ask.blob);
+    for (const [first, last] of ask.runs) checkRange(blob, first, last);
+    return this.doubts.fetchAgain(blob, ask.runs, ask.deadline);
+  }
+
   #read(connection: Connection, ask: ReadAsk): void {
     const { id, first, last, deadline } = ask;
     const done = (error: Error | null): void => {
@@ -201,15 +219,17 @@ export class FetchService {
     done: (error: Error | null) => void,
   ): void {
     const now = this.#clock.now();
+    const verdicts = Array.from({ length: last - first + 1 }, (_, i) =>
+      blob.refetched.verdict(first + i, now),
+    );
+    if (verdicts.every((each) => each === 'refuse')) return done(wrongAgain(blob, first, last));
     const dropped: number[] = [];
-    for (let chunk = first; chunk <= last; chunk++) {
-      const verdict = blob.refetched.verdict(chunk, now);
-      if (verdict === 'refuse') return done(wrongAgain(blob, first, last));
+    for (const [i, verdict] of verdicts.entries()) {
       // Until the chunk comes the reader waits for it; then it reads again.
-      if (verdict === 'again' || blob.wanted.has(chunk)) continue;
-      blob.cached.drop(chunk, chunk);
-      dropped.push(chunk);
-      this.refetched++;
+      if (verdict !== 'fetch' || blob.wanted.has(first + i)) continue;
+      blob.cached.drop(first + i, first + i);
+      dropped.push(first + i);
+      this.#refetched++;
     }
     this.#scheduler.want(blob, first, last, {
       class: 'demand',

@@ -18,6 +18,13 @@ export interface RemoteImages extends ChunkFetcher, RemoteBlobs {
    * @throws OverlaybdError BAD_ARGUMENT, NOT_FOUND, UNSUPPORTED, BAD_FORMAT, LIMIT, AUTH, REMOTE
    */
   resolve(reference: string, index?: GivenIndex | null): Promise<ResolvedImage>;
+  /**
+   * Chunks of a blob were read by an opening that failed: fetches those once more, from the registry itself, that may be other bytes.
+   * @param runs first and last chunk of each
+   * @returns whether it is worth to open again
+   * @throws OverlaybdError what fetching throws
+   */
+  doubt(blob: number, runs: readonly (readonly [first: number, last: number])[]): Promise<boolean>;
 }
 
 /** Where the records of layers are that were read as a whole. */

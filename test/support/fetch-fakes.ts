@@ -123,6 +123,10 @@ export class FakeBlob implements CachedBlob {
     return this.#data;
   }
 
+  get isCompared(): boolean {
+    return this.map.isComplete || this.digests !== null;
+  }
+
   setDigests(digests: ChunkDigests, generation: number | null): void {
     this.digests = digests;
     this.generation = generation;

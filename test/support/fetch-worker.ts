@@ -56,6 +56,7 @@ const scheduler = new Scheduler({
 const service = new FetchService({
   store: { blob: (ref, spec) => Promise.resolve(blobOf(ref, spec)) },
   scheduler,
+  client: { fetchRange },
   clock: realClock,
   tell,
   answer: (question) => Promise.resolve(question.type === 'status' ? ({} as never) : null),

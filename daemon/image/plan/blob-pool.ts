@@ -58,7 +58,7 @@ export interface PooledBlob {
   /**
    * Fetches the bytes that openings have read of a blob of a registry once more, from the registry itself, and forgets all that was
    * read: a mirror, or an earlier answer that the cache has kept, may have been wrong.
-   * @returns false: there are none
+   * @returns false: there are none, or they are the registry's own
    * @throws OverlaybdError what fetching throws
    */
   refetch(): Promise<boolean>;
@@ -236,8 +236,7 @@ export class BlobPool {
     const cached = cachedOf(raw);
     const runs = noted?.runs() ?? [];
     if (!cached || runs.length === 0) return false;
-    const remote = this.#remote();
-    await Promise.all(runs.map(([first, last]) => remote.refetch(cached.blob, first, last)));
+    if (!(await this.#remote().doubt(cached.blob, runs))) return false;
     this.#forgetEdges(source);
     entry.content = null;
     return true;

@@ -10,7 +10,7 @@ const MIB = 1 << 20;
 
 function setup(test: { teardown(end: () => void): void }, ...fakes: FakeBlob[]) {
   const parts = scheduled(...fakes);
-  const { scheduler, clock } = parts;
+  const { scheduler, client, clock } = parts;
   const told: FromFetcher[] = [];
   const service = new FetchService({
     store: {
@@ -20,6 +20,7 @@ function setup(test: { teardown(end: () => void): void }, ...fakes: FakeBlob[]) 
       },
     },
     scheduler,
+    client,
     clock,
     tell: (message) => told.push(message),
     answer: (_question, progress) => {
@@ -169,6 +170,43 @@ await t.test('wrong bytes are dropped and fetched once from the registry itself'
   await clock.pass(60_000);
   await ask(read(7, fake, 1, 1, 'refetch'));
   test.equal(client.requests.length, 3, 'after a minute once more');
+});
+
+await t.test('a chunk that is refused keeps no other from being fetched again', async (test) => {
+  const fake = new FakeBlob(MIB);
+  const { ask, read, client, messages, clock, ranges } = setup(test, fake);
+  client.prompt.add(fake.ref.host);
+  await ask({ type: 'open', id: 1, ref: fake.ref });
+  await ask(read(2, fake, 0, 3));
+  await ask(read(3, fake, 1, 1, 'refetch'));
+  await clock.pass(2000);
+  await ask(read(4, fake, 0, 2, 'refetch'));
+  test.match(messages.at(-1), [{ id: 4, value: null }]);
+  test.same(ranges().slice(-2), [
+    [0, 0],
+    [2, 2],
+  ]);
+  test.ok(fake.map.hasAll(0, 3), 'what was dropped was fetched');
+});
+
+await t.test('what a failed opening has read is fetched again', async (test) => {
+  const fake = new FakeBlob(MIB);
+  const { ask, read, client, messages, service, clock } = setup(test, fake);
+  client.prompt.add(fake.ref.host);
+  await ask({ type: 'open', id: 1, ref: fake.ref });
+  await ask(read(2, fake, 0, 3));
+  const doubt = (id: number, first: number, last: number): Ask => ({
+    type: 'doubt',
+    id,
+    blob: fake.spec.blob,
+    runs: [[first, last]],
+    deadline: clock.now() + 20_000,
+  });
+  await ask(doubt(3, 1, 2));
+  test.match(messages.at(-1), [{ id: 3, value: true }]);
+  test.equal(service.refetched, 2);
+  await ask(doubt(4, 1, 99));
+  test.match(messages.at(-1), [{ id: 4, error: { code: 'IO', message: /there are no chunks/ } }]);
 });
 
 await t.test(

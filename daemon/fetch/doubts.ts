@@ -1,0 +1,137 @@
+// Chunks that an opening has read and could not make sense of: they are fetched once more, from the registry itself, if they may be
+// other bytes than the registry's.
+
+import { CHUNK_SIZE } from '../blob/chunk-map.js';
+import type { OpenBlob } from './blobs.js';
+import type { Clock } from './clock.js';
+import { DOUBT_PAUSE_MS, MAX_DOUBTED_BLOBS } from './limits.js';
+import type { ChunkRun } from './messages.js';
+import { Refetched } from './refetched.js';
+import type { Scheduler } from './scheduler.js';
+import type { RangeClient } from './transfer.js';
+
+export interface DoubtParts {
+  readonly scheduler: Scheduler;
+  readonly client: RangeClient;
+  readonly clock: Clock;
+}
+
+export class Doubts {
+  readonly #parts: DoubtParts;
+  /** By name, the one that was doubted first in front: a failed opening closes its blobs, and is tried again. */
+  readonly #known = new Map<string, Refetched>();
+  readonly #running = new Map<OpenBlob, Promise<boolean>>();
+  /** Chunks. */
+  refetched = 0;
+
+  constructor(parts: DoubtParts) {
+    this.#parts = parts;
+  }
+
+  /** The registries may have other bytes now. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  /**
+   * Fetches chunks once more. Nothing is dropped before the registry has answered.
+   * @returns whether any has come, or came a moment ago: it is worth to open again
+   * @throws OverlaybdError what fetching throws, if none has come
+   */
+  fetchAgain(blob: OpenBlob, runs: readonly ChunkRun[], deadline: number): Promise<boolean> {
+    let running = this.#running.get(blob);
+    if (!running) {
+      running = this.#fetchAll(blob, runs, deadline).finally(() => this.#running.delete(blob));
+      this.#running.set(blob, running);
+    }
+    return running;
+  }
+
+  async #fetchAll(blob: OpenBlob, runs: readonly ChunkRun[], deadline: number): Promise<boolean> {
+    // Nothing in it can be other bytes.
+    if (blob.cached.isCompared) return false;
+    const known = this.#of(blob);
+    let isBetter = runs.some((run) => this.#split(blob, known, run).isFresh);
+    const [first] = runs.flatMap((run) => this.#split(blob, known, run).old);
+    if (!first) return isBetter;
+    await this.#reach(blob, first[0], deadline);
+    for (const run of runs) {
+      // Another reader may have had some of them fetched meanwhile.
+      for (const [from, to] of this.#split(blob, known, run).old) {
+        const failure = await this.#fetch(blob, known, from, to, deadline);
+        if (!failure) isBetter = true;
+        // The others stay as they are.
+        else if (isBetter) return true;
+        else throw failure;
+      }
+    }
+    return isBetter;
+  }
+
+  /** @returns old: what is worth to be fetched. isFresh: some of it has just been */
+  #split(
+    blob: OpenBlob,
+    known: Refetched,
+    [first, last]: ChunkRun,
+  ): { old: ChunkRun[]; isFresh: boolean } {
+    const now = this.#parts.clock.now();
+    const old: [number, number][] = [];
+    let isFresh = false;
+    for (let chunk = first; chunk <= last; chunk++) {
+      const verdicts = [blob.refetched, known].map((each) => each.verdict(chunk, now));
+      if (verdicts.includes('again')) isFresh = true;
+      if (verdicts.some((each) => each !== 'fetch') || blob.wanted.has(chunk)) continue;
+      const run = old.at(-1);
+      if (run?.[1] === chunk - 1) run[1] = chunk;
+      else old.push([chunk, chunk]);
+    }
+    return { old, isFresh };
+  }
+
+  /** Asks the registry itself for one byte. */
+  async #reach({ ref }: OpenBlob, chunk: number, deadlineMs: number): Promise<void> {
+    const first = chunk * CHUNK_SIZE;
+    const request = {
+      ref,
+      first,
+      last: first,
+      class: 'demand',
+      deadlineMs,
+      fromOrigin: true,
+    } as const;
+    await this.#parts.client.fetchRange(request, () => undefined, new AbortController().signal);
+  }
+
+  #fetch(
+    blob: OpenBlob,
+    known: Refetched,
+    first: number,
+    last: number,
+    deadline: number,
+  ): Promise<Error | null> {
+    const { scheduler, clock } = this.#parts;
+    blob.cached.drop(first, last);
+    this.refetched += last - first + 1;
+    return new Promise((resolve) => {
+      const done = (error: Error | null): void => {
+        if (!error) {
+          const chunks = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+          for (const each of [blob.refetched, known]) each.fetched(chunks, clock.now());
+        }
+        resolve(error);
+      };
+      scheduler.want(blob, first, last, { class: 'demand', deadline, fromOrigin: true, done });
+    });
+  }
+
+  #of({ ref: { digest, size } }: OpenBlob): Refetched {
+    const name = `${digest} ${size}`;
+    let known = this.#known.get(name);
+    if (!known) this.#known.set(name, (known = new Refetched(DOUBT_PAUSE_MS)));
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MAX_DOUBTED_BLOBS) break;
+      this.#known.delete(oldest);
+    }
+    return known;
+  }
+}
