@@ -72,6 +72,8 @@ export interface ErrorFacts {
   readonly digest?: string;
   /** Bytes of the blob: "65536-131071". */
   readonly range?: string;
+  /** Why bytes could not be fetched again that the registry may have had wrong. */
+  readonly refetch?: string;
   /** How long it was tried. */
   readonly seconds?: number;
 }
@@ -97,6 +99,7 @@ export const FACT_TYPES: Readonly<
   image: 'string',
   digest: 'string',
   range: 'string',
+  refetch: 'string',
   seconds: 'number',
 };
 
