@@ -11,6 +11,9 @@ const PARALLEL_LAYERS = 3;
 /** Milliseconds: a layer whose bytes are all in the cache does not delay the fetches of other layers for longer. */
 const TURN_MS = 20;
 
+/** Ends the opening of a layer because another one has failed: nothing is wrong with its own bytes. */
+class LayerStopped extends Error {}
+
 /**
  * @param lowers all layers of the image, bottom first
  * @param sizes bytes of those that may have to be read as a whole, by the keys of their names
@@ -43,7 +46,7 @@ export async function openInParallel(
     const own: Effort = {
       spend: (units) => {
         // The others would go on for minutes.
-        if (failure) throw failure.reason;
+        if (failure) throw new LayerStopped();
         effort.spend(units);
       },
       turn: () => effort.turn() ?? (lastTurn + TURN_MS < monotonicMs() ? turn() : null),

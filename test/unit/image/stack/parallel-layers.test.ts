@@ -2,6 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { fileRef, keyOfRef, pathOfRef } from '../../../../daemon/blob/blob-ref.js';
+import { OverlaybdError } from '../../../../daemon/errors.js';
+import { maybeDamage } from '../../../../daemon/image/formats/maybe-damage.js';
 import { openInParallel } from '../../../../daemon/image/stack/parallel-layers.js';
 import { UNBOUNDED, type LayerNumber } from '../../../../daemon/lib/effort.js';
 
@@ -47,4 +49,22 @@ await test('a failure ends the others at their next step', async (t) => {
   });
   await t.rejects(opening, failure);
   t.ok(steps <= 2, `${steps} steps`);
+});
+
+await test('layers that are ended because another one failed are not taken for damaged', async (t) => {
+  const failure = new OverlaybdError('BAD_FORMAT', 'broken');
+  const ended: unknown[] = [];
+  const opening = openInParallel(refs, sizes, UNBOUNDED, async (ref, effort) => {
+    if (pathOfRef(ref) === '/b') throw failure;
+    await pause(0);
+    try {
+      effort.spend(1);
+    } catch (error) {
+      ended.push(maybeDamage(error));
+      throw error;
+    }
+  });
+  await t.rejects(opening, failure);
+  t.ok(ended.length > 0);
+  t.notOk(ended.includes(true));
 });
