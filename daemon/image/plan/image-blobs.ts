@@ -65,3 +65,35 @@ export class ImageBlobs {
     return known;
   }
 }
+
+/** Opens blobs of an image. */
+export type BlobOpener = Pick<ImageBlobs, 'open' | 'openPlain'>;
+
+/** Opens blobs of an image, and knows which. */
+export class NotedBlobs implements BlobOpener {
+  readonly #files: BlobOpener;
+  readonly #opened = new Set<PooledBlob>();
+
+  constructor(files: BlobOpener) {
+    this.#files = files;
+  }
+
+  /** Each once: those that were opened by this. */
+  get all(): PooledBlob[] {
+    return [...this.#opened];
+  }
+
+  open(ref: BlobRef): Promise<PooledBlob> {
+    return this.#note(this.#files.open(ref));
+  }
+
+  openPlain(ref: BlobRef): Promise<PooledBlob> {
+    return this.#note(this.#files.openPlain(ref));
+  }
+
+  async #note(opening: Promise<PooledBlob>): Promise<PooledBlob> {
+    const blob = await opening;
+    this.#opened.add(blob);
+    return blob;
+  }
+}

@@ -9,7 +9,7 @@ import type { PooledBlob } from './blob-pool.js';
 import { isArchiveBegin, isGzip } from '../formats/archives.js';
 import type { OpenTools } from '../formats/format.js';
 import { checkRegistryBytes } from './plan-limits.js';
-import type { ImageBlobs } from './image-blobs.js';
+import type { BlobOpener } from './image-blobs.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
 import { openTurboLayer } from '../formats/turbo-layer.js';
 
@@ -49,7 +49,7 @@ interface FoundIndex {
 export async function openTarget(
   { target, gzipIndex }: TargetRefs,
   layer: PooledBlob,
-  files: ImageBlobs,
+  files: BlobOpener,
   tools: Pick<OpenTools, 'effort' | 'readers'>,
 ): Promise<OpenedTarget> {
   const { effort, readers } = tools;
@@ -78,7 +78,7 @@ export async function openTarget(
 async function openIndex(
   gzipIndex: TargetRefs['gzipIndex'],
   layer: PooledBlob,
-  files: ImageBlobs,
+  files: BlobOpener,
   tools: Pick<OpenTools, 'effort' | 'readers'>,
 ): Promise<FoundIndex | null> {
   if (gzipIndex === null) return null;

@@ -10,7 +10,7 @@ import type { PooledBlob } from '../plan/blob-pool.js';
 import { deviceAdvice, deviceFile, describeDevice } from './device-files.js';
 import type { LayerContent, LayerNeed } from '../formats/format.js';
 import { sampleDigest } from './fingerprint.js';
-import type { ImageBlobs } from '../plan/image-blobs.js';
+import type { BlobOpener } from '../plan/image-blobs.js';
 import type { DataBlobs } from '../../registry/manifest-source.js';
 import type { AroundSpec } from '../disks/spec.js';
 
@@ -33,7 +33,7 @@ export interface FoundSources {
 
 export interface SourceOptions {
   readonly dataBlobs: DataBlobs | null;
-  readonly files: ImageBlobs;
+  readonly files: BlobOpener;
   readonly effort: Effort;
   /** Whether the layer is only looked at: then blobs may be missing. */
   readonly mayBeUpper: boolean;
@@ -90,7 +90,7 @@ async function infoOf(
   { id, infoNames = [] }: LayerNeed,
   own: BlobSource,
   dataBlobs: DataBlobs | null,
-  files: ImageBlobs,
+  files: BlobOpener,
   effort: Effort,
 ): Promise<BlobSource | 'missing' | null> {
   if (infoNames.length === 0) return null;
@@ -106,7 +106,7 @@ async function infoOf(
 async function dataBlob(
   { id, device, ordinarySize }: Pick<LayerNeed, 'id' | 'device' | 'ordinarySize'>,
   dataBlobs: DataBlobs | null,
-  files: ImageBlobs,
+  files: BlobOpener,
   layer: string | null,
 ): Promise<PooledBlob | null> {
   const folder = dataBlobs?.folder ?? null;

@@ -22,7 +22,7 @@ import { openContent } from '../formats/formats.js';
 import { maybeDamage } from '../formats/maybe-damage.js';
 import { fetchedAgain } from './fetched-again.js';
 import type { ContentSource, FoundSources, SourceOptions } from './content-sources.js';
-import type { ImageBlobs } from '../plan/image-blobs.js';
+import { NotedBlobs, type BlobOpener, type ImageBlobs } from '../plan/image-blobs.js';
 import type { ImagePlan } from '../plan/plan.js';
 import { loadAround } from '../disks/reader-factory.js';
 import { cachedOf } from '../disks/spec.js';
@@ -53,6 +53,8 @@ export interface StackOptions extends OpenTools {
   /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */
   readonly mayBeUpper: boolean;
 }
+
+type LayerOptions = Omit<StackOptions, 'files'> & { readonly files: BlobOpener };
 
 /**
  * Opens all layers of an image.
@@ -150,23 +152,22 @@ export async function openLower(
   options: StackOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
+  // With the blobs beside it: those of tables of contents, of ztocs, of targets.
+  const opened = new NotedBlobs(options.files);
   try {
-    return await openOnce(ref, plan, options, contents);
+    return await openOnce(ref, plan, { ...options, files: opened }, contents);
   } catch (error) {
-    const others = new Set(plan.lowers.map(keyOfRef));
-    others.delete(keyOfRef(ref));
-    // With the blobs beside it: those of tables of contents, of ztocs, of targets.
-    const own = options.files.all.filter((blob) => !others.has(keyOfRef(blob.ref)));
-    if (!(await fetchedAgain(own, error))) throw error;
-    return openOnce(ref, plan, options, contents);
+    if (!(await fetchedAgain(opened.all, error))) throw error;
+    return openOnce(ref, plan, options, contents, true);
   }
 }
 
 async function openOnce(
   ref: BlobRef,
   plan: ImagePlan,
-  options: StackOptions,
+  options: LayerOptions,
   contents: Map<string, LayerContent>,
+  isAgain = false,
 ): Promise<OpenedLayer> {
   const { mayBeRaw, tocs, tocBlob, objects, targets, ztocs, insecureToc, dataBlobs = null } = plan;
   const { layer: alone, findToc, isOfImage = false } = plan;
@@ -208,6 +209,8 @@ async function openOnce(
     target?.blob.key ?? '',
     ztoc ? keyOfRef(ztoc.ref) : '',
   ].join(' ');
+  // What was read of other bytes is not used again.
+  if (isAgain) contents.delete(key);
   const content = contents.get(key) ?? (await openCounted(inner, rules, options));
   contents.set(key, content);
   if (alone !== undefined && content.kind !== 'tree') {
@@ -223,7 +226,7 @@ async function openOnce(
 async function openCounted(
   inner: Unwrapped,
   rules: ContentRules,
-  options: StackOptions,
+  options: OpenTools,
 ): Promise<LayerContent> {
   const heap = options.effort.heap?.part();
   if (!heap) return openContent(inner, rules, options);
@@ -254,7 +257,7 @@ async function sourcesFor(
 async function targetOf(
   refs: TargetRefs,
   layer: PooledBlob,
-  options: StackOptions,
+  options: LayerOptions,
 ): Promise<OpenedTarget> {
   await loadAround();
   const { openTarget } = await import('../plan/target.js');
