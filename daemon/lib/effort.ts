@@ -19,8 +19,8 @@ export interface Effort {
   /**
    * Announces memory, before it is allocated, of tables that stay in use while the image is open, and of what is needed to make
    * them. The index is counted elsewhere.
-   * @param bytes below 0: they are free again
-   * @throws OverlaybdError LIMIT
+   * @param bytes below 0: they are free again, and it does not throw
+   * @throws OverlaybdError LIMIT; the bytes are counted all the same
    */
   keep(bytes: number, blob: string): void;
   /** What the layers may have on the heap. Absent: each may have as much as all layers of another image. */
@@ -44,16 +44,39 @@ export interface LayerNumber {
   readonly of: number;
 }
 
-/** The same effort, with a part of the heap for one layer. */
-export function withHeap(effort: Effort, heap: HeapBudget): Effort {
-  return {
+/** An effort for work that may be abandoned: what it has counted until then can be given back. */
+export interface Attempt {
+  readonly effort: Effort;
+  /** Its part of the heap; absent if the effort has none. */
+  readonly heap: HeapBudget | undefined;
+  /** Nothing of what it made is in use any more. Never throws. */
+  giveBack(): void;
+}
+
+/** The same effort, with a part of the heap of its own. */
+export function attempt(effort: Effort): Attempt {
+  const heap = effort.heap?.part();
+  let kept = 0;
+  let last = '';
+  const own: Effort = {
     spend: (units) => effort.spend(units),
     turn: () => effort.turn(),
-    keep: (bytes, blob) => effort.keep(bytes, blob),
+    keep: (bytes, blob) => {
+      // What throws has counted it.
+      kept += bytes;
+      last = blob;
+      effort.keep(bytes, blob);
+    },
     whole: (bytes) => effort.whole?.(bytes),
     progress: (done, total, layer) => effort.progress?.(done, total, layer),
     heap,
   };
+  const giveBack = (): void => {
+    heap?.settle(0);
+    if (kept !== 0) effort.keep(-kept, last);
+    kept = 0;
+  };
+  return { effort: own, heap, giveBack };
 }
 
 /** For a command that opens one image and exits. */

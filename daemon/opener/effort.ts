@@ -95,7 +95,7 @@ export class ImageEffort implements Effort {
 
   keep(bytes: number, blob: string): void {
     this.#tables += bytes;
-    if (this.#tables <= MAX_IMAGE_TABLES) return;
+    if (bytes <= 0 || this.#tables <= MAX_IMAGE_TABLES) return;
     throw new OverlaybdError(
       'LIMIT',
       `${blob}: with this one, the tables of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,

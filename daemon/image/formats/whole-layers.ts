@@ -7,7 +7,7 @@ import { HashedSource } from '../../blob/hashed-source.js';
 import { readInto, type BlobSource } from '../../blob/source.js';
 import { OverlaybdError } from '../../errors.js';
 import { indexGzip } from '../../inflate/index-gzip.js';
-import { DECODED_BYTES_A_UNIT, type Effort } from '../../lib/effort.js';
+import { attempt, type Attempt, DECODED_BYTES_A_UNIT, type Effort } from '../../lib/effort.js';
 import { copyZstd, type PlainCopy } from '../../pieces/copy-zstd.js';
 import { indexZstd, LongFrame } from '../../pieces/index-zstd.js';
 import { tableBytes, type PieceTable } from '../../pieces/piece-table.js';
@@ -142,7 +142,9 @@ async function keptLayer(
     if (kept.table) effort.keep(tableBytes(kept.table), name);
     if (!kept.isCopied) return { read: kept, copy: null };
     const copy = await copies.find(key, copyEnd(kept.table));
-    return copy === null ? null : { read: kept, copy };
+    if (copy !== null) return { read: kept, copy };
+    if (kept.table) effort.keep(-tableBytes(kept.table), name);
+    return null;
   } catch (error) {
     // Its checksum is right: another program has written it.
     if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
@@ -210,14 +212,14 @@ async function readVerified(
   copy: CopyWriter | null,
 ): Promise<ReadLayer> {
   const expected = digests?.blob ?? null;
-  if (expected === null) return readLayer(format, inner.source, digests, tools, copy);
+  if (expected === null) return (await readLayer(format, inner.source, digests, tools, copy)).read;
   const cached = cachedOf(inner.spec);
-  for (let attempt = 1; ; attempt++) {
+  for (let round = 1; ; round++) {
     // The edges in memory would stay what they are.
     const source = cached ? tools.readers.source(inner.spec) : inner.source;
-    const hashed = new HashedSource(source, tools.effort, attempt > 1, cached !== null);
+    const hashed = new HashedSource(source, tools.effort, round > 1, cached !== null);
     const generation = cached && new ChunkMap(cached.state, cached.size).generation;
-    const read = await readLayer(format, hashed, digests, tools, copy).catch((error: unknown) => {
+    const found = await readLayer(format, hashed, digests, tools, copy).catch((error: unknown) => {
       if (maybeDamage(error)) return error;
       throw error;
     });
@@ -227,19 +229,27 @@ async function readVerified(
       if (cached && chunks) {
         await tools.readers.fetcher().setDigests?.(cached.blob, chunks, generation);
         if (isStill && !(await isStill())) {
+          if (!(found instanceof OverlaybdError)) found.giveBack();
           throw new OverlaybdError('BAD_FORMAT', `${source.name}: it is no ${format} layer`);
         }
       }
-      if (read instanceof OverlaybdError) throw settled(read);
+      if (found instanceof OverlaybdError) throw settled(found);
+      const { read } = found;
       return { ...read, digests: { ...read.digests, blob: got }, chunks };
     }
+    // Its table is of other bytes.
+    if (!(found instanceof OverlaybdError)) found.giveBack();
     await copy?.restart();
-    if (cached && attempt === 1) continue;
+    if (cached && round === 1) continue;
     if (cached) tools.readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
     const message = `${source.name}: expected digest ${expected}, got ${got} (${source.size} bytes)`;
     const facts = { digest: expected, expected, got };
     throw settled(new OverlaybdError('BAD_CHECKSUM', message, { facts }));
   }
+}
+
+interface ReadOnce extends Pick<Attempt, 'giveBack'> {
+  readonly read: ReadLayer;
 }
 
 async function readLayer(
@@ -248,24 +258,29 @@ async function readLayer(
   digests: LayerDigests | null,
   tools: Tools,
   copy: CopyWriter | null,
-): Promise<ReadLayer> {
-  // Nothing is left of an earlier attempt.
+): Promise<ReadOnce> {
+  // Nothing is left of a record that is not used.
   tools.effort.heap?.settle(0);
-  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], tools.effort.heap);
+  const { effort, heap, giveBack } = attempt(tools.effort);
+  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], heap);
   const hash = digests ? createHash('sha256') : null;
   const visit = (plain: Buffer): void => {
     hash?.update(plain);
     archive.add(plain);
   };
-  const table = await READERS[format](source, tools, visit, copy);
-  const plain = hash && `sha256:${hash.digest('hex')}`;
-  return {
-    tree: archive.finish(),
-    table,
-    digests: { blob: null, plain },
-    chunks: null,
-    isCopied: copy !== null,
-  };
+  try {
+    const table = await READERS[format](source, { ...tools, effort }, visit, copy);
+    const plain = hash && `sha256:${hash.digest('hex')}`;
+    const tree = archive.finish();
+    const isCopied = copy !== null;
+    return {
+      read: { tree, table, digests: { blob: null, plain }, chunks: null, isCopied },
+      giveBack,
+    };
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
 }
 
 async function readPlain(source: BlobSource, effort: Effort, visit: Visit): Promise<null> {

@@ -7,7 +7,7 @@ import type { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
 import { counted } from '../../lib/counted.js';
 import { humanSize } from '../../lib/format-size.js';
-import { PARALLEL_FILES, withHeap } from '../../lib/effort.js';
+import { attempt, PARALLEL_FILES } from '../../lib/effort.js';
 import { settleEach } from '../../lib/gate.js';
 import { LSMT_FLAG } from '../../lsmt/format.js';
 import type { LsmtLayer } from '../../lsmt/layer.js';
@@ -59,7 +59,8 @@ type LayerOptions = Omit<StackOptions, 'files'> & { readonly files: BlobOpener }
 /**
  * Opens all layers of an image.
  * @returns bottom first, the upper last; a blob that is there twice has the same content in both places
- * @throws OverlaybdError for the lowest layer that cannot be opened, and what the options throw
+ * @throws OverlaybdError for a layer that cannot be opened, and what the options throw: for the lowest one, unless wrappers cannot be
+ *   read, or layers are read as a whole, several at a time; those are opened first
  */
 export async function openStack(plan: ImagePlan, options: StackOptions): Promise<OpenedLayer[]> {
   const { lowers, upper, name } = plan;
@@ -222,18 +223,21 @@ async function openOnce(
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
 }
 
-/** What the layer needs on the heap only while it is read is given back. */
+/** What the layer needs on the heap only while it is read is given back; all of it, if it cannot be opened. */
 async function openCounted(
   inner: Unwrapped,
   rules: ContentRules,
   options: OpenTools,
 ): Promise<LayerContent> {
-  const heap = options.effort.heap?.part();
-  if (!heap) return openContent(inner, rules, options);
-  const effort = withHeap(options.effort, heap);
-  const content = await openContent(inner, rules, { ...options, effort });
-  heap.settle(content.kind === 'tree' ? content.tree.heapBytes : 0);
-  return content;
+  const { effort, heap, giveBack } = attempt(options.effort);
+  try {
+    const content = await openContent(inner, rules, { ...options, effort });
+    heap?.settle(content.kind === 'tree' ? content.tree.heapBytes : 0);
+    return content;
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
 }
 
 function prefetchOf(

@@ -4,7 +4,7 @@
 import type { BlobRef } from '../../blob/blob-ref.js';
 import { messageOf, throwProblem } from '../../errors.js';
 import { counted } from '../../lib/counted.js';
-import type { Effort } from '../../lib/effort.js';
+import { attempt, type Effort } from '../../lib/effort.js';
 import { buildIndex } from '../../lsmt/build-index.js';
 import type { FilledSpec } from '../../blob/filled-source.js';
 import type { MemorySpec } from '../../blob/memory-source.js';
@@ -158,18 +158,9 @@ async function openPlanned(
   options: OpenOptions,
 ): Promise<OpenedImage> {
   const { name } = plan;
-  const { readers, effort, records } = options;
-  const tools = { readers, effort, records, sink: throwProblem };
+  const { readers, effort } = options;
   const marked = files.all.length;
-  const openLayers = (): Promise<OpenedLayer[]> =>
-    openStack(plan, { ...tools, files, mayBeUpper: false });
-  let layers = await openLayers();
-  const merge = (): Promise<MergedDisk> => mergedDisk(layers, plan, marks, files, options);
-  const disk = await merge().catch(async (error: unknown) => {
-    if (!(await fetchedAgain(files.all, error))) throw error;
-    layers = await openLayers();
-    return merge();
-  });
+  const { layers, disk } = await openMerged(plan, marks, files, options);
   const blobs = await Promise.all(files.all.map((blob) => openedBlob(blob, effort)));
   const image = {
     name,
@@ -191,6 +182,38 @@ async function openPlanned(
   const { offset, size } = await partitionOf(readers.disk(spec), name, partition);
   const description = `partition ${partition} at ${offset} of: ${disk.description}`;
   return { ...image, description, size, shape: { ...disk.shape, partition: { offset, size } } };
+}
+
+interface MergedLayers {
+  readonly layers: readonly OpenedLayer[];
+  readonly disk: MergedDisk;
+}
+
+/** If what was read of the layers cannot be merged, it may be wrong: it is fetched again, and opened again, once. */
+async function openMerged(
+  plan: ImagePlan,
+  marks: ImageMarks,
+  files: ImageBlobs,
+  options: OpenOptions,
+): Promise<MergedLayers> {
+  const { readers, records } = options;
+  const first = attempt(options.effort);
+  let isMerging = false;
+  const open = async (effort: Effort): Promise<MergedLayers> => {
+    const tools = { readers, effort, records, sink: throwProblem };
+    const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
+    isMerging = true;
+    const disk = await mergedDisk(layers, plan, marks, files, { ...options, effort });
+    return { layers, disk };
+  };
+  try {
+    return await open(first.effort);
+  } catch (error) {
+    if (!isMerging || !(await fetchedAgain(files.all, error))) throw error;
+  }
+  // The first layers are in no variable any more.
+  first.giveBack();
+  return open(options.effort);
 }
 
 /** Not decoded copies: each of their pieces is checked, and they may be mended in place. */

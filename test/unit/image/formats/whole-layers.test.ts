@@ -262,6 +262,53 @@ await test('a copy without a place, without room, and of wrong bytes', async (t)
 
 const ofFile = (): Promise<RecordKey> => Promise.resolve({ kind: 'file', digits: 'd'.repeat(64) });
 
+/** Bytes of tables that are counted when an archive is open, or has been refused. */
+async function keptBy(
+  format: WholeFormat,
+  readers: FakeReaders,
+  blob: string,
+  records: { folder: string; limit: null } | null = null,
+): Promise<number> {
+  let kept = 0;
+  const effort = { ...UNBOUNDED, keep: (bytes: number) => void (kept += bytes) };
+  const used = { ...tools(readers, effort), records };
+  const rules = { digests: { blob, plain: null }, recordKey: ofBlob };
+  await openWholeLayer(format, readers.inner, rules, used).catch(() => null);
+  return kept;
+}
+
+await test('the table of an archive that is read again is counted once', async (t) => {
+  const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0]);
+  // The time in its header, and a byte that decoders skip.
+  const forms: [format: WholeFormat, bytes: Buffer, at: number][] = [
+    ['tar.gz', gzipSync(tar), 4],
+    ['tar.zst', Buffer.concat([compress(tar), skipped]), -1],
+  ];
+  for (const [format, bytes, at] of forms) {
+    const digest = digestOf(bytes);
+    const once = await keptBy(format, new FakeReaders(bytes), digest);
+    t.ok(once > 0, `${once} bytes`);
+    const other = Buffer.from(bytes);
+    other[at < 0 ? other.length + at : at] = 1;
+    t.equal(await keptBy(format, new FakeReaders(other, bytes), digest), once, format);
+    t.equal(await keptBy(format, new FakeReaders(other), digest), 0, `${format}: refused`);
+  }
+});
+
+await test('the table that a copy replaces is not counted', async (t) => {
+  const [plain = Buffer.alloc(0)] = FRAME_PARTS;
+  const frames = Array.from({ length: 2048 }, (_, i) =>
+    compress(plain.subarray(i * 1024, (i + 1) * 1024)),
+  );
+  const bytes = Buffer.concat([...frames, streamedFrame([plain.subarray(2 << 20)])]);
+  const records = { folder: t.testdir(), limit: null } as const;
+  const digest = digestOf(bytes);
+  const read = await keptBy('tar.zst', new FakeReaders(bytes), digest, records);
+  t.ok(read > 0);
+  const kept = await keptBy('tar.zst', new FakeReaders(bytes), digest, records);
+  t.equal(kept, read, 'by the record');
+});
+
 await test('the copy of a file has room in the cache before it is written, as that of a blob has', async (t) => {
   const folder = t.testdir();
   const asked: number[] = [];

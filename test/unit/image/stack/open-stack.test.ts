@@ -9,6 +9,10 @@ import { HeapBudget } from '../../../../daemon/lib/heap-budget.js';
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
 import { BlobPool } from '../../../../daemon/image/plan/blob-pool.js';
 import { sourceOfWords } from '../../../../daemon/image/plan/image-source.js';
+import { planImage } from '../../../../daemon/image/plan/plan.js';
+import { ImageBlobs } from '../../../../daemon/image/plan/image-blobs.js';
+import { openStack } from '../../../../daemon/image/stack/open-stack.js';
+import { throwProblem } from '../../../../daemon/errors.js';
 import { openImage } from '../../../../daemon/image/stack/open.js';
 import { noImages } from '../../../../daemon/registry/remote.js';
 import { FileSource } from '../../../../daemon/blob/file-source.js';
@@ -142,4 +146,54 @@ await test('the layer that is being read shares the heap with those that are ope
     code: 'LIMIT',
     message: `${second}: hard links, devices and different sets of extended attributes of all layers take more than ${each} bytes of memory`,
   });
+});
+
+await test('a layer that cannot be opened gives back what it has counted', async (t) => {
+  const path = join(t.testdir(), 'layer');
+  writeFileSync(path, hostile(1000, 100));
+  const readers = new ReaderFactory();
+  const files = new ImageBlobs(new BlobPool(readers));
+  t.teardown(() => files.release());
+  const most = 1000 * DEVICE_BYTES;
+  const heap = new HeapBudget(most);
+  const plan = await planImage(sourceOfWords([path]).blobs, files);
+  const tools = { readers, effort: { ...UNBOUNDED, heap }, records: null, sink: throwProblem };
+  const opening = openStack(plan, { ...tools, files, mayBeUpper: false });
+  await t.rejects(opening, { code: 'LIMIT' });
+  t.ok(heap.take(most), 'all of it is free');
+});
+
+await test('layers that cannot be merged are given back before they are opened again', async (t) => {
+  const path = join(t.testdir(), 'layer');
+  writeFileSync(path, writeLsmt({ virtualSize: 0, segments: [] }));
+  let kept = 0;
+  const keptAt: number[] = [];
+  class Pool extends BlobPool {
+    override async open(...args: Parameters<BlobPool['open']>): ReturnType<BlobPool['open']> {
+      const blob = await super.open(...args);
+      return {
+        ...blob,
+        content: (effort, sink) => {
+          keptAt.push(kept);
+          effort.keep(1000, path);
+          return blob.content(effort, sink);
+        },
+        refetch: () => {
+          keptAt.length = 0;
+          return Promise.resolve(true);
+        },
+      };
+    }
+  }
+  const readers = new ReaderFactory();
+  const opening = openImage(sourceOfWords([path]), {
+    pool: new Pool(readers),
+    readers,
+    remote: noImages,
+    records: null,
+    effort: { ...UNBOUNDED, keep: (bytes) => void (kept += bytes) },
+    strict: false,
+  });
+  await t.rejects(opening, { code: 'BAD_FORMAT', message: /no layer gives a virtual size/ });
+  t.equal(keptAt[0], 0, 'when they were opened again');
 });
