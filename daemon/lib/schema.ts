@@ -26,17 +26,12 @@ export const jsonObject = v.custom<Record<string, unknown>>(
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
   const isInRange = (value: unknown): boolean =>
     Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
-  const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : ` from ${min} to ${max}`;
-  return v.custom<number>(isInRange, (issue) =>
-    isTooLarge(issue.input)
-      ? `the number is too large: more than ${Number.MAX_SAFE_INTEGER}`
-      : isNot(`a whole number${range}`)(issue),
-  );
-}
-
-/** Then it has lost its last digits already, and is not shown. */
-function isTooLarge(value: unknown): boolean {
-  return typeof value === 'number' && value > Number.MAX_SAFE_INTEGER;
+  const range = ` from ${min} to ${max}`;
+  const open = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : range;
+  return v.custom<number>(isInRange, (issue) => {
+    const isTooLarge = typeof issue.input === 'number' && issue.input > max;
+    return isNot(`a whole number${isTooLarge ? range : open}`)(issue);
+  });
 }
 
 /** A string of that form. @param what "octal digits, as "0660"" */

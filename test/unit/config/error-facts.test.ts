@@ -38,7 +38,7 @@ const ROWS: Record<string, ErrorRow> = {
     {
       path,
       section: 'lowers.0.size',
-      expected: 'a whole number, 0 or more',
+      expected: 'a whole number from 0 to 9007199254740991',
       got: '9007199254740993',
     },
   ],
