@@ -1,6 +1,9 @@
 // A registry or a mirror whose first answers are wrong: they decide nothing, and do not stay.
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as tick } from 'node:timers/promises';
 import t from 'tap';
+import { askRaw, socketOf } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
 import { writeLsmt } from '../support/lsmt-writer.js';
 import { randomBytes } from '../support/pattern.js';
@@ -64,6 +67,10 @@ for (const [name, { layer, wrong }] of Object.entries(CASES)) {
       test.ok(rule.hits > 1, 'asked once more');
       test.ok(rule.hits < 8, `${rule.hits} answers`);
       front.rules.clear();
+      if (layer === CASES['a layer without a wrapper'].layer) {
+        const offline = await runDaemon(['inspect', ...args, '--offline']);
+        test.equal(offline.stderr, failed.stderr, 'nothing is dropped without a network');
+      }
       const healed = await runDaemon(['inspect', ...args]);
       test.equal(healed.code, 0, healed.stderr);
       await runDaemon(['cache', 'rm', sha256(layer.bytes), '--cache-dir', cache]);
@@ -78,3 +85,33 @@ for (const [name, { layer, wrong }] of Object.entries(CASES)) {
     await daemon.stop(test);
   });
 }
+
+await t.test('an image that the registry has wrong is not fetched for each try', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  const layer = annotated(lsmt);
+  await pushFiles(layout, 'app', [layer]);
+  const rule = front.rule({
+    match: { kind: 'data', reference: sha256(layer.bytes), covers: 0 },
+    action: { do: 'corrupt', at: 0 },
+  });
+  const folder = shortFolder(test);
+  const config = join(folder, 'daemon.json');
+  writeFileSync(config, JSON.stringify({ exports: { bad: front.name(REPOSITORY, 'app') } }));
+  const state = join(folder, 'state');
+  const options = remoteOptions([front], join(folder, 'cache'));
+  const daemon = await DaemonProcess.start(test, [
+    '--config',
+    config,
+    '--state',
+    state,
+    ...options,
+  ]);
+  const tries = async (): Promise<number> => {
+    const { body } = await askRaw(socketOf(state), { path: '/v1/status' });
+    const { exports } = JSON.parse(body) as { exports: { problem?: { tries: number } }[] };
+    return exports[0]?.problem?.tries ?? 0;
+  };
+  while ((await tries()) < 4) await tick(100);
+  test.ok(rule.hits <= 4, `${rule.hits} answers: the first, one byte, once more`);
+  await daemon.stop(test);
+});
