@@ -1,7 +1,7 @@
 // What an open blob needs of its store. Types only.
 
 import type { BlobFiles } from './blob-files.js';
-import type { CachedBlob } from './cached-blob.js';
+import type { CachedBlob, Completion } from './cached-blob.js';
 import type { Health } from './health.js';
 import type { Slots } from './slots.js';
 
@@ -23,6 +23,6 @@ export interface BlobContext {
   /** Does work while no process makes, renames or removes the files. @throws OverlaybdError BUSY */
   readonly alone: <T>(files: BlobFiles, work: () => Promise<T>) => Promise<T>;
   /** Checks and names a blob whose chunks are all in its file. */
-  readonly finish: (blob: CachedBlob, files: BlobFiles) => Promise<boolean>;
+  readonly finish: (blob: CachedBlob, files: BlobFiles) => Promise<Completion>;
   readonly released: (blob: CachedBlob) => void;
 }

@@ -4,6 +4,18 @@ import type { ChunkDigests } from '../blob/chunk-digests.js';
 import type { ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
 
+/** Whether a blob is complete, or why it is not. */
+export type Completion =
+  | 'complete'
+  /** Chunks are not there, or have gone meanwhile. */
+  | 'missing'
+  /** Chunks are in memory only: there is no folder, the cache is full, or its disk failed. */
+  | 'in memory'
+  /** Its bytes have another digest. */
+  | 'wrong'
+  /** Its file cannot be read or named. */
+  | 'failed';
+
 /** A blob that is open, in the thread of the fetcher. Ranges of chunks include both ends. */
 export interface CachedBlob {
   readonly spec: CachedSpec;
@@ -39,10 +51,9 @@ export interface CachedBlob {
   drop(firstChunk: number, lastChunk: number): void;
   /**
    * Checks the sha256 of a blob whose chunks are all present. If it is right, the blob becomes complete; if
-   * it is wrong, all chunks are dropped.
-   * @returns whether the blob is complete
+   * it is wrong, all chunks are dropped. Waits for chunks that are on their way to the file.
    */
-  complete(): Promise<boolean>;
+  complete(): Promise<Completion>;
   /** The caller that opened it does not read it any more. */
   release(): void;
 }

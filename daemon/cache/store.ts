@@ -20,7 +20,14 @@ import {
   removeFiles,
   type BlobFiles,
 } from './blob-files.js';
-import type { CacheCheck, CachedBlob, CacheEntry, CacheStatus, Collected } from './cached-blob.js';
+import type {
+  CacheCheck,
+  CachedBlob,
+  Completion,
+  CacheEntry,
+  CacheStatus,
+  Collected,
+} from './cached-blob.js';
 import { bounded, closeCacheFile, hashFile } from './disk.js';
 import { Evictor } from './evictor.js';
 import { FolderLock } from './folder-lock.js';
@@ -272,24 +279,24 @@ export class CacheStore {
     }
   }
 
-  async #finish(blob: CachedBlob, files: BlobFiles): Promise<boolean> {
+  async #finish(blob: CachedBlob, files: BlobFiles): Promise<Completion> {
     const { digest, name } = blob.spec;
-    if (!this.#place) return false;
+    if (!this.#place) return 'in memory';
     try {
       if (`sha256:${await hashFile(files.data)}` !== digest) {
         this.#log.log('error', `${name}: its bytes do not have this digest; they are dropped`, {
           digest,
         });
         blob.drop(0, blob.chunks - 1);
-        return false;
+        return 'wrong';
       }
       // The name says that all bytes are there, also after a power failure.
       await bounded(`write ${files.data.path}`, () => promisify(fdatasync)(files.data.fd));
       await nameComplete(this.#place.folder, this.#place.lock, files);
-      return true;
+      return 'complete';
     } catch (error) {
       this.#health.failed(messageOf(error));
-      return false;
+      return 'failed';
     }
   }
 

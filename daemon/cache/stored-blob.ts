@@ -5,12 +5,13 @@ import type { ChunkDigests } from '../blob/chunk-digests.js';
 import { fileExists } from '../blob/file-jobs.js';
 import { chunkLength, CHUNK_SIZE, chunksOf, ChunkMap } from '../blob/chunk-map.js';
 import type { CachedSpec } from '../blob/cached-source.js';
+import { messageOf } from '../errors.js';
 import { errorOf } from '../lib/fault.js';
 import { ETIMEDOUT, errnoText } from '../lib/errno.js';
 import { crc32c } from '../native/crc32c.js';
 import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
 import type { BlobContext } from './blob-context.js';
-import type { CachedBlob } from './cached-blob.js';
+import type { CachedBlob, Completion } from './cached-blob.js';
 import { checkChunk, compareChunk } from './chunk-check.js';
 import { Claims } from './claims.js';
 import {
@@ -43,6 +44,8 @@ export class StoredBlob implements CachedBlob {
   readonly chunks: number;
   readonly #context: BlobContext;
   readonly #turns = new Map<number, Turn>();
+  /** Writes that go on after their chunk is present. */
+  readonly #late = new Set<Promise<void>>();
   readonly #checks = new Map<number, Promise<boolean>>();
   /** Null: the blob has no records. */
   readonly #claims: Claims | null;
@@ -146,14 +149,42 @@ export class StoredBlob implements CachedBlob {
       throw errorOf('BUG', { ...facts, expected: `${length}` }, why);
     }
     if (this.#digests) checkChunk(this.#digests, this.spec, chunk, bytes);
+    const context = this.#context;
+    const measured = turn.isLocked && !turn.isDropped ? context.measured() : null;
+    if (measured && context.waitingBytes + length <= MAX_WAITING_BYTES) {
+      // Nobody waits for a look at all files of the folder: until then readers have it from memory.
+      const copy = Buffer.from(bytes);
+      context.slots.put(this.map, chunk, bytes);
+      context.waitingBytes += length;
+      const late: Promise<void> = measured
+        .then(() => void (context.waitingBytes -= length))
+        .then(() => this.#keep(chunk, copy, turn))
+        .catch((error: unknown) => context.health.failed(messageOf(error)))
+        .finally(() => this.#late.delete(late));
+      this.#late.add(late);
+      void this.#job(late);
+      return;
+    }
+    await this.#keep(chunk, bytes, turn);
+  }
+
+  /** Takes a chunk into the file, or into memory if that is not possible, and ends its turn. */
+  async #keep(chunk: number, bytes: Uint8Array, turn: Turn): Promise<void> {
+    const { map } = this;
+    const { slots } = this.#context;
     try {
-      const isStored = turn.isLocked && (await this.#store(chunk, bytes));
+      const isStored = turn.isLocked && !turn.isDropped && (await this.#store(chunk, bytes));
       if (turn.isDropped) {
         if (isStored) await this.#clearFile(chunk, chunk, 0);
       } else if (isStored) {
-        this.map.set(chunk);
-      } else {
-        this.#context.slots.put(this.map, chunk, bytes);
+        if (map.has(chunk)) {
+          // A reader of the slot sees another generation, and looks again.
+          map.clear(chunk, chunk);
+          slots.release(map, chunk, chunk);
+        }
+        map.set(chunk);
+      } else if (!map.has(chunk) && !this.#isClosing) {
+        slots.put(map, chunk, bytes);
       }
     } finally {
       this.giveUp(chunk);
@@ -188,17 +219,22 @@ export class StoredBlob implements CachedBlob {
     for (const [first, last] of runsOf(free)) void this.#forget(first, last, false);
   }
 
-  async complete(): Promise<boolean> {
+  async complete(): Promise<Completion> {
     const { map } = this;
-    if (map.isComplete) return true;
-    if (!this.#files || this.#writableState() === null) return false;
-    if (!map.hasAll(0, this.chunks - 1)) return false;
-    for (let chunk = 0; chunk < this.chunks; chunk++) if (map.slotOf(chunk) >= 0) return false;
+    // oxlint-disable-next-line no-await-in-loop
+    while (this.#late.size > 0) await Promise.all(this.#late);
+    if (map.isComplete) return 'complete';
+    if (!map.hasAll(0, this.chunks - 1)) return 'missing';
+    if (!this.#files || this.#writableState() === null) return 'in memory';
+    for (let chunk = 0; chunk < this.chunks; chunk++) {
+      if (map.slotOf(chunk) >= 0) return 'in memory';
+    }
     const { generation } = map;
-    const isRight = await this.#job(this.#context.finish(this, this.#files));
-    if (map.generation !== generation) return false;
-    if (isRight) map.setComplete(true);
-    return isRight;
+    const found = await this.#job(this.#context.finish(this, this.#files));
+    if (found !== 'complete') return found;
+    if (map.generation !== generation) return 'missing';
+    map.setComplete(true);
+    return found;
   }
 
   release(): void {

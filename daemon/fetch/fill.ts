@@ -19,6 +19,14 @@ import type { Scheduler } from './scheduler.js';
 
 const RUN_CHUNKS = MAX_TRANSFER_BYTES / CHUNK_SIZE;
 
+/** What is said of a blob that was fetched and is not complete. */
+const UNKEPT = {
+  'in memory':
+    'it was fetched, but chunks of it are in memory only: the cache is full or has no folder, or its disk failed',
+  failed:
+    'it was fetched, but its file in the cache cannot be compared with its digest, or not be named',
+} as const;
+
 export interface FillParts {
   readonly scheduler: Scheduler;
   readonly clock: Clock;
@@ -66,8 +74,8 @@ export class Filler {
    * Fetches the missing chunks of a blob, and checks all of the blob. Wrong bytes, which may be those that the cache had or those of a
    * mirror, are fetched once more, from the registry itself.
    * @param fetched called with the bytes of each run that is there now
-   * @throws OverlaybdError what fetching throws; BAD_CHECKSUM if the blob does not have its digest; BUSY if it
-   *   was aborted
+   * @throws OverlaybdError what fetching throws; BAD_CHECKSUM if the blob does not have its digest; IO if the cache does not keep
+   *   all of it; BUSY if it was aborted
    */
   async fill(
     blob: FetchBlob,
@@ -80,10 +88,10 @@ export class Filler {
     for (let attempt = 1; attempt <= 2; attempt++) {
       await this.#fetchAll(blob, signal, () => Promise.resolve(), report, attempt > 1);
       if (signal.aborted) throw errorOf('BUSY', facts, 'cancelled');
-      const { map } = blob.cached;
+      const found = await blob.cached.complete();
       // A cache that is too small for the blob has evicted the first chunks meanwhile.
-      if (map.isComplete || map.count() < blob.chunks) return;
-      if (await blob.cached.complete()) return;
+      if (found === 'complete' || found === 'missing') return;
+      if (found !== 'wrong') throw errorOf('IO', facts, UNKEPT[found]);
       // They are counted already.
       report = () => undefined;
     }
@@ -102,10 +110,11 @@ export class Filler {
           () => undefined,
         );
         if (signal.aborted) return;
-        const { map } = blob.cached;
-        if (!map.isComplete && map.count() === blob.chunks && !(await blob.cached.complete())) {
+        const found = await blob.cached.complete();
+        if (found === 'wrong') {
           throw errorOf('BAD_CHECKSUM', {}, 'the bytes do not have the digest');
         }
+        if (found === 'failed') throw errorOf('IO', {}, UNKEPT[found]);
         return;
       } catch (error) {
         if (signal.aborted) return;

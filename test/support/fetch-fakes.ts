@@ -7,7 +7,7 @@ import type { CachedSpec } from '../../daemon/blob/cached-source.js';
 import { ChunkDigester, type ChunkDigests } from '../../daemon/blob/chunk-digests.js';
 import { CHUNK_SIZE, ChunkMap, chunkLength } from '../../daemon/blob/chunk-map.js';
 import { checkChunk } from '../../daemon/cache/chunk-check.js';
-import type { CachedBlob } from '../../daemon/cache/cached-blob.js';
+import type { CachedBlob, Completion } from '../../daemon/cache/cached-blob.js';
 import { OverlaybdError } from '../../daemon/errors.js';
 import type { CancelTimer, Clock } from '../../daemon/fetch/clock.js';
 import { FetchBlob } from '../../daemon/fetch/fetch-blob.js';
@@ -90,6 +90,8 @@ export class FakeBlob implements CachedBlob {
   digests: ChunkDigests | null = null;
   generation: number | null = null;
   /** What `complete` says. */
+  /** Why the cache does not keep all of it. */
+  unkept: 'in memory' | 'failed' | null = null;
   isRight = true;
 
   /** @param known of an earlier blob, whose number and map it keeps */
@@ -174,10 +176,12 @@ export class FakeBlob implements CachedBlob {
     return digester.digests;
   }
 
-  complete(): Promise<boolean> {
+  complete(): Promise<Completion> {
+    if (!this.map.hasAll(0, this.chunks - 1)) return Promise.resolve('missing');
+    if (this.unkept) return Promise.resolve(this.unkept);
     this.map.setComplete(this.isRight);
     if (!this.isRight) this.map.clear(0, this.chunks - 1);
-    return Promise.resolve(this.isRight);
+    return Promise.resolve(this.isRight ? 'complete' : 'wrong');
   }
 
   release(): void {

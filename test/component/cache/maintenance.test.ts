@@ -45,7 +45,7 @@ async function setUp(t: Test): Promise<Setup> {
   await new BufferFetcher(partial, PARTIAL).want(0, 1, 4);
   const whole = await store.blob(refOf(WHOLE));
   await new BufferFetcher(whole, WHOLE).want(0, 0, 2);
-  t.ok(await whole.complete());
+  t.equal(await whole.complete(), 'complete');
   partial.release();
   whole.release();
   await store.close();

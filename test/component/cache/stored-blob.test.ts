@@ -3,11 +3,12 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { test } from 'tap';
+import { test, type Test } from 'tap';
 import { CachedSource, type CachedSpec } from '../../../daemon/blob/cached-source.js';
 import { ChunkDigester, type ChunkDigests } from '../../../daemon/blob/chunk-digests.js';
 import { CHUNK_SIZE } from '../../../daemon/blob/chunk-map.js';
 import { readFully } from '../../../daemon/blob/source.js';
+import { Evictor } from '../../../daemon/cache/evictor.js';
 import { StoredBlob } from '../../../daemon/cache/stored-blob.js';
 import { files } from '../../../daemon/native/file.js';
 import { BufferFetcher, chunkOfContent, openStore, refOf } from '../../support/cached-blobs.js';
@@ -134,7 +135,7 @@ await test('what was stored before its digests were known is checked before it i
   const fetcher = new BufferFetcher(blob, CONTENT);
   await fetcher.want(0, 0, CHUNKS - 1);
   t.same(fetcher.fetched, [2, 6, 7, 8, 9, 10, 11]);
-  t.ok(await blob.complete());
+  t.equal(await blob.complete(), 'complete');
   blob.setDigests(digestsOf(other), null);
   t.ok(blob.map.isComplete && blob.map.hasAll(0, CHUNKS - 1), 'its SHA-256 was checked');
 });
@@ -209,4 +210,53 @@ await test('a store goes on with the blobs of one whose thread died', async (t) 
   while (!blob.begin(5)) await new Promise((resolve) => setTimeout(resolve, 1));
   await blob.write(5, chunkOfContent(CONTENT, 5));
   t.equal(blob.map.slotOf(5), -1, 'into the file again');
+});
+
+/** Holds up the look at what the folder has, until the returned function is called. */
+function unmeasured(t: Test): () => void {
+  const real = Object.getOwnPropertyDescriptor(Evictor.prototype, 'measured') as PropertyDescriptor;
+  let end = (): void => undefined;
+  const measured = new Promise<void>((resolve) => (end = resolve));
+  Object.defineProperty(Evictor.prototype, 'measured', { ...real, get: () => measured });
+  const restore = (): void => {
+    Object.defineProperty(Evictor.prototype, 'measured', real);
+    end();
+  };
+  t.teardown(restore);
+  return restore;
+}
+
+await test('while the folder is measured chunks are read from memory, and then stored', async (t) => {
+  const folder = t.testdir();
+  const store = await openStore(t, { cacheFolder: folder, cacheSize: 1 << 30 });
+  const blob = await store.blob(REF);
+  const end = unmeasured(t);
+  const fetcher = new BufferFetcher(blob, CONTENT);
+  const source = new CachedSource(blob.spec, fetcher);
+  t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+  t.ok(blob.map.slotOf(3) >= 0, 'in memory');
+  blob.drop(2, 2);
+  t.notOk(blob.map.has(2));
+  const completing = blob.complete();
+  end();
+  t.equal(await completing, 'missing');
+  t.equal(blob.map.slotOf(3), -1, 'in the file');
+  t.notOk(blob.map.has(2), 'what was dropped meanwhile is not stored');
+  t.equal(await blob.present(2), false);
+  await fetcher.want(0, 2, 2);
+  t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+  t.equal(await blob.complete(), 'complete');
+});
+
+await test('what waits for the look at the folder is not stored if there is no room', async (t) => {
+  const store = await openStore(t, { cacheFolder: t.testdir(), cacheSize: CHUNK_SIZE });
+  const blob = await store.blob(REF);
+  const end = unmeasured(t);
+  const fetcher = new BufferFetcher(blob, CONTENT);
+  await fetcher.want(0, 0, CHUNKS - 1);
+  end();
+  t.equal(await blob.complete(), 'in memory');
+  const source = new CachedSource(blob.spec, fetcher);
+  t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
+  t.equal(fetcher.fetched.length, CHUNKS, 'none was fetched again');
 });

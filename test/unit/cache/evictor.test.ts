@@ -156,7 +156,7 @@ await test('room that is made for a record is not for chunks', async (t) => {
 
 await test('complete blobs that are open are left alone', async (t) => {
   const { store, open } = await setUp(t);
-  t.same(await Promise.all(open.map((blob) => blob.complete())), [true, true]);
+  t.same(await Promise.all(open.map((blob) => blob.complete())), ['complete', 'complete']);
   store.update(settings(SIZE));
   await store.gc();
   t.ok(open.every((blob) => blob.map.hasAll(0, CHUNKS - 1)));
@@ -214,7 +214,7 @@ await test('a blob that another store has completed is never punched', async (t)
   const blob = await fill(store, 0);
   const theirs = await other.blob(refOf(contentOf(0)));
   for (let chunk = 0; chunk < CHUNKS; chunk++) await theirs.present(chunk);
-  t.ok(await theirs.complete());
+  t.equal(await theirs.complete(), 'complete');
   theirs.release();
   store.update(settings(SIZE / 2));
   await store.gc();
@@ -255,7 +255,7 @@ await test('room for a file that grows is counted before the file has it', async
   t.notOk((await digestsOf(store)).includes(refOf(contentOf(0)).digest), 'instead of the first');
   t.equal(await store.makeRoom(0, 'copy'), null);
   // What is in use stays.
-  t.same(await Promise.all(open.map((blob) => blob.complete())), [true, true]);
+  t.same(await Promise.all(open.map((blob) => blob.complete())), ['complete', 'complete']);
   t.match(await store.makeRoom(5 * SIZE, 'copy'), /the limit of .* is reached/);
   t.equal((await store.list()).length, 2);
   t.match(store.status().degraded, /the limit of .* is reached, and all that is there is in use/);

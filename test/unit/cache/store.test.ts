@@ -183,9 +183,9 @@ await test('a complete blob is one file under its digest, and reads without reco
   const store = await openStore(t, { cacheFolder: folder });
   const blob = await store.blob(REF);
   const fetcher = new BufferFetcher(blob, CONTENT);
-  t.equal(await blob.complete(), false, 'not while chunks are missing');
+  t.equal(await blob.complete(), 'missing', 'not while chunks are missing');
   await fetcher.want(0, 0, CHUNKS - 1);
-  t.equal(await blob.complete(), true);
+  t.equal(await blob.complete(), 'complete');
   t.same(Object.keys(blobFiles(folder)), ['blob']);
   t.ok(readFileSync(blobFiles(folder)['blob'] ?? '').equals(CONTENT));
   const range = { fd: -1, position: -1 };
@@ -208,11 +208,11 @@ await test('bytes that do not have the digest never become complete, and are dro
   const wrong = Buffer.from(CONTENT);
   wrong[200_000] = (wrong[200_000] ?? 0) ^ 1;
   await new BufferFetcher(blob, wrong).want(0, 0, CHUNKS - 1);
-  t.equal(await blob.complete(), false);
+  t.equal(await blob.complete(), 'wrong');
   t.equal(blob.map.count(), 0);
   t.match(lines.join('\n'), /do not have this digest/);
   await new BufferFetcher(blob, CONTENT).want(0, 0, CHUNKS - 1);
-  t.equal(await blob.complete(), true);
+  t.equal(await blob.complete(), 'complete');
 });
 
 await test('a complete blob whose bytes are wrong is fetched again, and removed', async (t) => {
@@ -227,7 +227,7 @@ await test('a complete blob whose bytes are wrong is fetched again, and removed'
   t.notOk((await readFully(source, 0, CONTENT.length)).equals(CONTENT), 'no check has noticed yet');
   t.ok(source.distrust(3 * CHUNK_SIZE, 10));
   t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
-  t.equal(await blob.complete(), false);
+  t.equal(await blob.complete(), 'in memory');
   blob.release();
   const again = await store.blob(REF);
   t.notOk(again.map.isComplete);
@@ -246,7 +246,7 @@ await test('a manifest that is wrong about a size takes nothing from others', as
   const second = await store.blob(REF);
   t.ok(await second.present(2));
   await new BufferFetcher(second, CONTENT).want(0, 0, CHUNKS - 1);
-  t.ok(await second.complete());
+  t.equal(await second.complete(), 'complete');
   second.release();
   liar.release();
   const another = await store.blob(wrong);
@@ -270,7 +270,7 @@ await test('two stores on one folder: each chunk is fetched once', async (t) => 
     const source = new CachedSource(blob.spec, fetchers[i] as BufferFetcher);
     t.ok((await readFully(source, 0, CONTENT.length)).equals(CONTENT));
   }
-  t.same(await Promise.all(blobs.map((blob) => blob.complete())), [true, true]);
+  t.same(await Promise.all(blobs.map((blob) => blob.complete())), ['complete', 'complete']);
   t.same(Object.keys(blobFiles(folder)), ['blob']);
 });
 

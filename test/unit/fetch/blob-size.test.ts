@@ -68,7 +68,7 @@ await test('bytes that were compared have a size', async (t) => {
   const { store, asked, ask, says } = await setUp(t);
   const blob = await store.blob(REF);
   await readFully(new CachedSource(blob.spec, new BufferFetcher(blob, CONTENT)), 0, CONTENT.length);
-  t.ok(await blob.complete());
+  t.equal(await blob.complete(), 'complete');
   while (!blob.map.isComplete) await tick(10);
   says(-1);
   t.equal(await ask(), CONTENT.length);

@@ -99,6 +99,25 @@ await t.test('a blob without its digest is an error', async (test) => {
   test.equal(client.bytes, 2 * MIB, 'asked once more, and no further');
 });
 
+await t.test('a blob that the cache does not keep is no fault of its registry', async (test) => {
+  for (const [unkept, message] of [
+    ['in memory', /chunks of it are in memory only/],
+    ['failed', /its file in the cache/],
+  ] as const) {
+    const fake = new FakeBlob(MIB);
+    fake.unkept = unkept;
+    const { clock, client, opened, filler } = setup(0, fake);
+    client.prompt.add(fake.ref.host);
+    const [blob] = opened;
+    if (!blob) throw new Error('none');
+    const filling = filler.fill(blob, new AbortController().signal, () => undefined);
+    const done = test.rejects(filling, { code: 'IO', message });
+    await clock.settle();
+    await done;
+    test.equal(client.bytes, MIB, 'not asked again');
+  }
+});
+
 await t.test(
   'wrong bytes of the cache are fetched again, from the registry itself',
   async (test) => {
