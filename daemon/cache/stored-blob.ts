@@ -8,26 +8,23 @@ import type { CachedSpec } from '../blob/cached-source.js';
 import { messageOf } from '../errors.js';
 import { errorOf } from '../lib/fault.js';
 import { ETIMEDOUT, errnoText } from '../lib/errno.js';
-import { crc32c } from '../native/crc32c.js';
 import { closeBlobFiles, USERS_LOCK, type BlobFiles } from './blob-files.js';
 import type { BlobContext } from './blob-context.js';
 import type { CachedBlob, Completion } from './cached-blob.js';
 import { checkChunk, compareChunk } from './chunk-check.js';
+import { MAX_WAITING_BYTES, writeChunk } from './chunk-writer.js';
 import { Claims } from './claims.js';
 import {
   closeCacheFile,
   lockExclusive,
   lockShared,
   punchRange,
-  storeChunk,
   unlock,
   type CacheFile,
 } from './disk.js';
 import { runsOf } from './runs.js';
 import { RECORD_SIZE, recordPosition } from './state-file.js';
 
-/** Bytes of all blobs that may wait for the disk. Beyond that, chunks go to memory at once. */
-const MAX_WAITING_BYTES = 64 << 20;
 /** Chunks that are cleared by one job. */
 const MOST_CLEARED = 4096;
 
@@ -359,34 +356,7 @@ export class StoredBlob implements CachedBlob {
     if (measured) await this.#job(measured);
     const state = this.#writableState();
     if (!state || !this.#claims) return false;
-    if (context.waitingBytes + bytes.length > MAX_WAITING_BYTES) return false;
-    if (!context.begin(bytes.length)) return false;
-    if (!context.health.mayTry()) {
-      context.notStored(bytes.length);
-      return false;
-    }
-    const { format } = this.#claims;
-    const record = format.encode(crc32c(bytes, 0, bytes.length, format.seed(chunk)));
-    const position = recordPosition(chunk);
-    context.waitingBytes += bytes.length;
-    const result = await this.#job(
-      storeChunk(
-        { fd: this.spec.fd, position: chunk * CHUNK_SIZE, bytes },
-        { fd: state.fd, position, bytes: record },
-      ),
-    );
-    context.waitingBytes -= bytes.length;
-    if (result < 0) {
-      // What is late may still be written.
-      if (result === -ETIMEDOUT) context.stored(bytes.length);
-      else context.notStored(bytes.length);
-      context.health.failed(`write ${this.spec.name}: ${errnoText(-result)}`);
-      return false;
-    }
-    context.health.worked();
-    context.stored(bytes.length);
-    this.#claims.stored(chunk, record);
-    return true;
+    return this.#job(writeChunk({ context, claims: this.#claims, state }, this.spec, chunk, bytes));
   }
 
   /** Call this after the bits were cleared. No process begins a chunk until its record is gone. */

@@ -212,11 +212,16 @@ await test('a store goes on with the blobs of one whose thread died', async (t) 
   t.equal(blob.map.slotOf(5), -1, 'into the file again');
 });
 
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  const parts: { resolve?: () => void } = {};
+  const promise = new Promise<void>((resolve) => (parts.resolve = resolve));
+  return { promise, resolve: () => parts.resolve?.() };
+}
+
 /** Holds up the look at what the folder has, until the returned function is called. */
 function unmeasured(t: Test): () => void {
   const real = Object.getOwnPropertyDescriptor(Evictor.prototype, 'measured') as PropertyDescriptor;
-  let end = (): void => undefined;
-  const measured = new Promise<void>((resolve) => (end = resolve));
+  const { promise: measured, resolve: end } = withResolvers();
   Object.defineProperty(Evictor.prototype, 'measured', { ...real, get: () => measured });
   const restore = (): void => {
     Object.defineProperty(Evictor.prototype, 'measured', real);
