@@ -8,8 +8,8 @@ type UnsizedBlob = Omit<RegistryRef, 'kind' | 'size'>;
 
 /**
  * What the cache has of the blob says nothing of its size, unless all of it was compared with the digest: another manifest may have
- * been wrong. What the registry itself said is remembered as long as the cache has some of the blob, so that this is served
- * without the registry.
+ * been wrong. What the registry itself said is remembered, in a small file that stays as those of tags do. It counts while the cache
+ * has some of a blob of that size, which is then served without the registry.
  * @throws OverlaybdError as RegistryClient.sizeOf does
  */
 export async function sizeOfBlob(
