@@ -71,6 +71,8 @@ export class Evictor {
   #sinceLook = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | null = null;
+  /** Whether `bytes` is more than what came since the start. */
+  #isScanned = false;
   #measuring: Promise<void> | null = null;
   readonly #growing = new GrowingFiles();
   /** Bytes that are on their way to the disk. */
@@ -182,14 +184,14 @@ export class Evictor {
   async makeRoom(bytes: number, file: string): Promise<string | null> {
     // A copy asks for each of its steps, and a round looks at all files of the folder: this one is looked at alone.
     const has = bytes === 0 ? 0 : await bytesOnDisk(file);
-    const grown = bytes === 0 ? null : this.#growing.grow(file, bytes, has);
-    this.bytes += grown ?? (bytes === 0 ? this.#growing.end(file) : 0);
+    this.bytes += bytes === 0 ? this.#growing.end(file) : this.#growing.grow(file, bytes, has);
     // One that has begun may not know of it.
     await this.#running;
-    if (grown !== null) {
+    await this.measured;
+    if (bytes > 0) {
       await this.#look().catch((error: unknown) => this.#health.failed(messageOf(error)));
     }
-    if (grown === null || this.#isOver()) await this.run();
+    if (bytes === 0 || !this.#isScanned || this.#isOver()) await this.run();
     return this.#fullnessFor(0);
   }
 
@@ -236,6 +238,7 @@ export class Evictor {
     const manifests = await bytesIn(this.#folder.manifests);
     this.bytes = sumOf(blobs) + sumOf(records) + manifests + this.#begun - before;
     for (const { path, bytes } of records) this.#growing.count(path, bytes);
+    this.#isScanned = true;
     return { blobs, records };
   }
 

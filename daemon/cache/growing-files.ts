@@ -32,14 +32,14 @@ export class GrowingFiles {
    * Keeps room for a file.
    * @param bytes that it is going to have beside those that it has
    * @param has bytes that it has on disk
-   * @returns bytes of it that were not counted as stored before, negative if it was cut; null: it is new, and the last count of
-   *   the folder may have some of it
+   * @returns bytes of it that were not counted as stored before, negative if it was cut. Of a new one the last count of the folder
+   *   may have some: it may count twice until the next one
    */
-  grow(path: string, bytes: number, has: number): number | null {
+  grow(path: string, bytes: number, has: number): number {
     const before = this.#files.get(path);
     const until = this.#now() + KEPT_MS;
     this.#files.set(path, { counted: has, end: has + bytes, until });
-    return before ? has - before.counted : null;
+    return has - (before?.counted ?? 0);
   }
 
   /** It grows no more. @returns bytes that it may have beside those that were counted */

@@ -299,12 +299,13 @@ export class CopyWriter {
   async #findRoomOfCopies(growth: number): Promise<void> {
     const { folder, most, path, temporary } = this.#parts;
     let growing = growth;
-    for (const each of await scanRecords(folder)) {
+    const found = await scanRecords(folder);
+    for (const each of found) {
       if (!each.isCopy || !each.isTemporary || each.path === temporary) continue;
       // oxlint-disable-next-line no-await-in-loop
       if (await isRecordUsed(each, [])) growing += growth;
     }
-    if (growing > most || !(await makeRoomFor(folder, most - growing, true, path))) {
+    if (growing > most || !(await makeRoomFor(folder, most - growing, true, path, found))) {
       this.#checkRoom(Infinity);
     }
   }

@@ -90,6 +90,7 @@ export function removeRecord({ path }: FoundRecord): Promise<void> {
  * Removes records, or copies, that were used least recently, except for those of blobs that are open.
  * @param most bytes of all others that may stay
  * @param path of a record, or copy, that a new one is about to replace: it does not count, and stays until then
+ * @param found what {@link scanRecords} has just found
  * @returns whether no more are left
  */
 export async function makeRoomFor(
@@ -97,8 +98,9 @@ export async function makeRoomFor(
   most: number,
   isCopy: boolean,
   path: string,
+  found: readonly FoundRecord[] | null = null,
 ): Promise<boolean> {
-  const records = (await scanRecords(folder)).filter(
+  const records = (found ?? (await scanRecords(folder))).filter(
     (each) => each.isCopy === isCopy && each.path !== path,
   );
   let sum = records.reduce((all, { bytes }) => all + bytes, 0);
