@@ -50,7 +50,7 @@ export interface Attempt {
   /** Its part of the heap; absent if the effort has none. */
   readonly heap: HeapBudget | undefined;
   /** Nothing of what it made is in use any more. Never throws. */
-  giveBack(): void;
+  readonly giveBack: () => void;
 }
 
 /** The same effort, with a part of the heap of its own. */

@@ -121,7 +121,11 @@ await t.test('output to a full disk is an error', async (test) => {
   for (const args of printing) {
     const { code, stderr } = await run(args, 'exec "$@" > /dev/full');
     test.equal(code, 1, shown(args));
-    test.equal(stderr, 'overlaybd-nbd: standard output: write error: No space left on device\n', shown(args));
+    test.equal(
+      stderr,
+      'overlaybd-nbd: standard output: write error: No space left on device\n',
+      shown(args),
+    );
   }
 });
 
@@ -133,7 +137,11 @@ await t.test('output to a file with a size limit is an error', { skip: coverage 
     const limited = `trap '' XFSZ; ulimit -f 16; exec "$@" > ${path}`;
     const { code, stderr } = await run(args, limited);
     test.equal(code, 1, shown(args));
-    test.equal(stderr, 'overlaybd-nbd: standard output: write error: File too large\n', shown(args));
+    test.equal(
+      stderr,
+      'overlaybd-nbd: standard output: write error: File too large\n',
+      shown(args),
+    );
     test.ok(statSync(path).size > 0);
   }
 });
