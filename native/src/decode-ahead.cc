@@ -169,9 +169,10 @@ void DecodeAhead::HelpWithAll() {
   for (size_t i = count_.load(std::memory_order_acquire); i-- > 0;) {
     if (!DecodingThread::IsCoreFree()) return;
     if (!Take(&ranges_[i])) continue;
+    // Before the range is done: then a round that begins finds all of them counted.
+    helped_.fetch_add(1, std::memory_order_relaxed);
     const DecodingThread now;
     Decode(&ranges_[i], helpers_codecs_);
-    helped_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 

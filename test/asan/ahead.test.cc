@@ -99,8 +99,8 @@ void TestRounds(Codec codec) {
     CHECK(ahead.Add(codec, none, -1, 0) == -1);
     for (size_t i = 0; i < count; ++i) Finish(&ahead, i, round);
   }
-  const uint64_t before = ahead.helped();
   BeginRound(&ahead);
+  const uint64_t before = ahead.helped();
   Announce(&ahead, codec, kMost, 1);
   ahead.Wake();
   const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
