@@ -51,8 +51,9 @@ export class Doubts {
     // Nothing in it can be other bytes.
     if (blob.cached.isCompared) return false;
     const known = this.#of(blob);
-    let isBetter = runs.some((run) => this.#split(blob, known, run).isFresh);
-    const [first] = runs.flatMap((run) => this.#split(blob, known, run).old);
+    const parts = runs.map((run) => this.#split(blob, known, run));
+    let isBetter = parts.some(({ isFresh }) => isFresh);
+    const [first] = parts.flatMap(({ old }) => old);
     if (!first) return isBetter;
     await this.#reach(blob, first[0], deadline);
     for (const run of runs) {
