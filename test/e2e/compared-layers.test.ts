@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { CHUNK_SIZE } from '../../daemon/blob/chunk-map.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
-import { writeLsmt } from '../support/lsmt-writer.js';
+import { writeDiskLayer } from '../support/lsmt-writer.js';
 import { randomBytes } from '../support/pattern.js';
 import { findFiles, LAYER } from '../support/plain-image.js';
 import { sha256 } from '../support/registry/image-place.js';
@@ -22,10 +22,7 @@ t.setTimeout(600_000);
 
 const SIZE = 8 << 20;
 const device = randomBytes(1, SIZE);
-const layer = writeLsmt({
-  virtualSize: SIZE,
-  segments: [{ offset: 0, length: SIZE / 512, data: device }],
-});
+const layer = writeDiskLayer(device);
 const digest = sha256(layer);
 /** Of the data in the blob. */
 const HEADER = 4096;

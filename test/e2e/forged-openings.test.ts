@@ -5,7 +5,7 @@ import { setTimeout as tick } from 'node:timers/promises';
 import t from 'tap';
 import { askRaw, socketOf } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
-import { writeLsmt } from '../support/lsmt-writer.js';
+import { writeDiskLayer } from '../support/lsmt-writer.js';
 import { randomBytes } from '../support/pattern.js';
 import { LAYER } from '../support/plain-image.js';
 import { sha256 } from '../support/registry/image-place.js';
@@ -24,10 +24,7 @@ t.setTimeout(600_000);
 
 const SIZE = 1 << 20;
 const device = randomBytes(1, SIZE);
-const lsmt = writeLsmt({
-  virtualSize: SIZE,
-  segments: [{ offset: 0, length: SIZE / 512, data: device }],
-});
+const lsmt = writeDiskLayer(device);
 const archive = writeArchive([{ name: 'overlaybd.commit', content: writeZfile(lsmt) }]);
 
 /** As its tools push it. */

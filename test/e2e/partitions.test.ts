@@ -7,7 +7,7 @@ import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process
 import { RawNbdClient } from '../support/nbd-client.js';
 import { writeGpt, writeMbr } from '../support/partition-writer.js';
 import { randomBytes } from '../support/pattern.js';
-import { writeLsmt } from '../support/lsmt-writer.js';
+import { writeDiskLayer } from '../support/lsmt-writer.js';
 import { requireTool, runTool } from '../support/tools.js';
 
 t.setTimeout(900_000);
@@ -36,10 +36,7 @@ writeFileSync(mbr, mbrBytes);
 
 /** The same disk as a layer. */
 const layer = join(folder, 'gpt.obd');
-writeFileSync(
-  layer,
-  writeLsmt({ virtualSize: SIZE, segments: [{ offset: 0, length: SIZE / 512, data: gptBytes }] }),
-);
+writeFileSync(layer, writeDiskLayer(gptBytes));
 
 async function check(daemon: DaemonProcess, name: string, expected: Buffer): Promise<boolean> {
   const client = await RawNbdClient.open(daemon.unix, name);

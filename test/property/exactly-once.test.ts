@@ -16,9 +16,10 @@ import { LargeMemory } from '../../daemon/nbd/large-memory.js';
 import { MAX_INLINE_LENGTH } from '../../daemon/nbd/limits.js';
 import { META_CONTEXTS } from '../../daemon/nbd/meta-context.js';
 import type { ReplyForm } from '../../daemon/nbd/session.js';
-import { FakeExport, deferred, type Deferred } from '../unit/nbd/fake-export.js';
+import { FakeExport } from '../unit/nbd/fake-export.js';
 import { Harness, type Answer } from '../unit/nbd/transmission-harness.js';
 import { holds } from '../support/holds.js';
+import { deferred, type Deferred } from '../support/deferred.js';
 
 const SIZE = 2_000_003;
 const SECTOR = 512;

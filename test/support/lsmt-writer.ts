@@ -53,6 +53,12 @@ export interface LsmtImage extends LsmtOptions {
   patch?: (file: Buffer) => void;
 }
 
+/** A layer that has all of a disk, in one segment. */
+export function writeDiskLayer(disk: Buffer): Buffer {
+  const segments = [{ offset: 0, length: disk.length / 512, data: disk }];
+  return writeLsmt({ virtualSize: disk.length, segments });
+}
+
 /** The whole blob in memory. The caller decides the order and overlap of segments. */
 export function writeLsmt(image: LsmtImage): Buffer {
   const data: Uint8Array[] = [];

@@ -13,6 +13,7 @@ import { StoredBlob } from '../../../daemon/cache/stored-blob.js';
 import { files } from '../../../daemon/native/file.js';
 import { BufferFetcher, chunkOfContent, openStore, refOf } from '../../support/cached-blobs.js';
 import { randomBytes } from '../../support/pattern.js';
+import { deferred } from '../../support/deferred.js';
 
 const CHUNKS = 12;
 const CONTENT_SEED = 41;
@@ -212,16 +213,10 @@ await test('a store goes on with the blobs of one whose thread died', async (t) 
   t.equal(blob.map.slotOf(5), -1, 'into the file again');
 });
 
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  const parts: { resolve?: () => void } = {};
-  const promise = new Promise<void>((resolve) => (parts.resolve = resolve));
-  return { promise, resolve: () => parts.resolve?.() };
-}
-
 /** Holds up the look at what the folder has, until the returned function is called. */
 function unmeasured(t: Test): () => void {
   const real = Object.getOwnPropertyDescriptor(Evictor.prototype, 'measured') as PropertyDescriptor;
-  const { promise: measured, resolve: end } = withResolvers();
+  const { promise: measured, resolve: end } = deferred();
   Object.defineProperty(Evictor.prototype, 'measured', { ...real, get: () => measured });
   const restore = (): void => {
     Object.defineProperty(Evictor.prototype, 'measured', real);

@@ -5,8 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'tap';
 import { descriptors } from '../../../daemon/native/descriptors.js';
 import { FAKE_PID } from '../../support/fake-driver.js';
-import { deferred } from '../../unit/nbd/fake-export.js';
 import { SIZE, disk, makeWorld, part, until, type Life, type World } from './device-world.js';
+import { deferred } from '../../support/deferred.js';
 
 /** The successor of a daemon that died with this many devices of one image. */
 async function recovered({ image, live }: World, devices: number): Promise<Life> {

@@ -7,7 +7,7 @@ import {
 } from '../../../daemon/image/plan/image-source.js';
 import { OpenAttempts, settledIn } from '../../../daemon/image/open-attempts.js';
 import type { HeldImage } from '../../../daemon/image/open-images.js';
-import { deferred } from '../nbd/fake-export.js';
+import { deferred } from '../../support/deferred.js';
 
 const sources = new Map(['a', 'b', 'c'].map((name) => [name, sourceOfWords([name])]));
 const wordOf = ({ blobs }: ImageSource): string => wordsOf(blobs).join(' ');

@@ -18,10 +18,10 @@ import { listenerSpec } from '../../../daemon/config/listener.js';
 import { shortFolder } from '../../support/daemon-process.js';
 import { FakeDriver } from '../../support/fake-driver.js';
 import { FakeSysfs } from '../../support/fake-sysfs.js';
-import { deferred } from '../nbd/fake-export.js';
 import type { ConnectRequest } from '../../../daemon/kernel/device-settings.js';
 import { fallsTo, openDescriptors } from '../../support/descriptors.js';
 import { until } from '../../support/until.js';
+import { deferred } from '../../support/deferred.js';
 
 const backend = (n: number): string => `overlaybd-nbd:${String(n).padStart(16, '0')}`;
 const ownerOf = (n: number) => ({ backend: backend(n), kernelPid: null });

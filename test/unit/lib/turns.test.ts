@@ -1,7 +1,7 @@
 // Work one piece after the other.
 import { test } from 'tap';
 import { Turns } from '../../../daemon/lib/turns.js';
-import { deferred } from '../nbd/fake-export.js';
+import { deferred } from '../../support/deferred.js';
 
 await test('work runs in the order of its calls, whatever its duration and end', async (t) => {
   const turns = new Turns();

@@ -6,8 +6,9 @@ import { NBD_CMD, NBD_CMD_FLAG, NBD_EINVAL, NBD_EIO } from '../../../daemon/nbd/
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { MAX_IN_FLIGHT, PREFETCH_LENGTH } from '../../../daemon/nbd/limits.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { deferred, type Deferred } from '../../support/deferred.js';
 
 const MIB = 1 << 20;
 const SIZE = 64 * MIB;

@@ -10,8 +10,9 @@ import {
   MAX_UNSENT_BYTES,
 } from '../../../daemon/nbd/limits.js';
 import { usualOrLong } from '../../support/long-tests.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt } from './fake-export.js';
 import { CHUNKED_FORMS, Harness } from './transmission-harness.js';
+import { deferred, type Deferred } from '../../support/deferred.js';
 
 const MIB = 1 << 20;
 const SIZE = 48 * MIB;

@@ -14,8 +14,9 @@ import { ProtocolError } from '../../../daemon/nbd/errors.js';
 import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from '../../../daemon/nbd/limits.js';
 import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { FakeExport, bytesAt, deferred } from './fake-export.js';
+import { FakeExport, bytesAt } from './fake-export.js';
 import { CHUNKED_FORMS, Harness, type ChunkedForm } from './transmission-harness.js';
+import { deferred } from '../../support/deferred.js';
 
 const SIZE = 1 << 20;
 const KIB = 1024;

@@ -7,6 +7,7 @@ import {
   NO_LAYER,
   type ExtentList,
 } from '../../../daemon/lib/extent-list.js';
+import { deferred, type Deferred } from '../../support/deferred.js';
 
 /** The byte at `offset` of every fake export. */
 function byteAt(offset: number): number {
@@ -166,21 +167,6 @@ export function tableOf(...exports: NbdExport[]): ExportTable {
     find: (name) => exports.find((each) => each.name === name),
     list: () => exports,
   };
-}
-
-/** A promise with its resolve and reject functions. */
-export interface Deferred {
-  promise: Promise<void>;
-  resolve: () => void;
-  reject: (error: unknown) => void;
-}
-
-export function deferred(): Deferred {
-  let ends: Omit<Deferred, 'promise'> | undefined;
-  const promise = new Promise<void>((resolve, reject) => {
-    ends = { resolve: () => resolve(), reject };
-  });
-  return { promise, ...(ends as Omit<Deferred, 'promise'>) };
 }
 
 /** An export on which the test resolves every `ensure` by its offset. */

@@ -5,8 +5,9 @@ import { NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import { ReadWaits } from '../../../daemon/nbd/read-waits.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, bytesAt, deferred, slowExport } from './fake-export.js';
+import { FakeExport, bytesAt, slowExport } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { deferred } from '../../support/deferred.js';
 
 const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
 const MIB = 1 << 20;

@@ -5,8 +5,9 @@ import { MAX_IN_FLIGHT, MAX_UNSENT_BYTES } from '../../../daemon/nbd/limits.js';
 import { MAX_WAITS } from '../../../daemon/lib/loaded.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
-import { FakeExport, bytesAt, deferred, slowExport } from './fake-export.js';
+import { FakeExport, bytesAt, slowExport } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { deferred } from '../../support/deferred.js';
 
 const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
 const MIB = 1 << 20;

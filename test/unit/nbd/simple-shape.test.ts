@@ -5,9 +5,10 @@ import { LargeMemory, type LargeMemoryUser } from '../../../daemon/nbd/large-mem
 import { MAX_INLINE_LENGTH, MAX_REQUEST_LENGTH } from '../../../daemon/nbd/limits.js';
 import type { SendBuffer } from '../../../daemon/nbd/outbox.js';
 import { tick } from '../../support/nbd-client.js';
-import { FakeExport, bytesAt, deferred } from './fake-export.js';
+import { FakeExport, bytesAt } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
 import { monotonicMs } from '../../../daemon/lib/clock.js';
+import { deferred } from '../../support/deferred.js';
 
 const SIZE = 48 << 20;
 const MIB = 1 << 20;

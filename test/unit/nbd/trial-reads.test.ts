@@ -4,8 +4,9 @@ import { NBD_EIO } from '../../../daemon/nbd/constants.js';
 import { LargeMemory } from '../../../daemon/nbd/large-memory.js';
 import type { ReplyForm } from '../../../daemon/nbd/session.js';
 import { EXTENT_DATA, EXTENT_HOLE } from '../../../daemon/lib/extent-list.js';
-import { FakeExport, bytesAt, deferred, type Deferred } from './fake-export.js';
+import { FakeExport, bytesAt } from './fake-export.js';
 import { Harness } from './transmission-harness.js';
+import { deferred, type Deferred } from '../../support/deferred.js';
 
 const FORMS: readonly ReplyForm[] = ['simple', 'structured', 'extended'];
 const KIB = 1024;

@@ -11,9 +11,10 @@ import { sockets } from '../../../daemon/native/socket.js';
 import { Connection } from '../../../daemon/reactor/connection.js';
 import type { ConnectionSummary, ResumedTransmission } from '../../../daemon/reactor/messages.js';
 import { clientFlags, infoData, optionBytes, requestBytes } from '../../support/nbd-client.js';
-import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
+import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
 import { testPeer } from '../../support/test-peer.js';
 import { until } from '../../support/until.js';
+import { deferred } from '../../support/deferred.js';
 
 const [MIB, EPERM, EINVAL] = [1 << 20, 1, 22];
 const SIZE = 40 * MIB;

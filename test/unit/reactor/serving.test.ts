@@ -10,7 +10,8 @@ import { Serving } from '../../../daemon/reactor/serving.js';
 import { TransmissionHost } from '../../../daemon/reactor/transmission-host.js';
 import { requestBytes } from '../../support/nbd-client.js';
 import { until } from '../../support/until.js';
-import { FakeExport, bytesAt, deferred, tableOf } from '../nbd/fake-export.js';
+import { FakeExport, bytesAt, tableOf } from '../nbd/fake-export.js';
+import { deferred } from '../../support/deferred.js';
 
 const REPLY = 16;
 

@@ -7,8 +7,8 @@ import { sockets } from '../../../daemon/native/socket.js';
 import type { ConnectionInfo } from '../../../daemon/reactor/reactor-thread.js';
 import type { DeviceCounters } from '../../../daemon/devices/device.js';
 import type { ToSuccessor } from '../../../daemon/upgrade/handover.js';
-import { deferred } from '../nbd/fake-export.js';
 import { takeConnections } from '../../../daemon/upgrade/successor.js';
+import { deferred } from '../../support/deferred.js';
 
 const TRANSMISSION = {
   export: 'web',
