@@ -60,7 +60,7 @@ export class DataChecker {
 
   /** Every span of a gzip target, or what the index maps of a plain one. */
   #targetCheck(
-    { blob, around }: OpenedTarget,
+    { blob, around, filledTo }: OpenedTarget,
     index: LsmtIndex | null,
     findings: DataFindings,
   ): DataCheck {
@@ -70,7 +70,9 @@ export class DataChecker {
       return { bytes: around.table.size, steps };
     }
     const ranges = index ? mappedRanges(index, TARGET_NUMBER) : [];
-    const source = this.#readers.source(blob.raw);
+    const source = this.#readers.source(
+      filledTo === undefined ? blob.raw : { kind: 'filled', size: filledTo, of: blob.raw },
+    );
     return {
       bytes: bytesOf(ranges),
       steps: () => readSteps(source, ranges, this.#buffer, findings),

@@ -20,6 +20,7 @@ import {
 import type { LsmtLayer } from './layer.js';
 import type { TargetRules } from './entries.js';
 import { readEntries } from './read-entries.js';
+import { checkTargetEnd, type LsmtTarget } from './target.js';
 
 /**
  * Whether a source with this header is a file of an upper. A layer that was sealed in place keeps its
@@ -41,7 +42,7 @@ export async function isUnsealed(source: BlobSource, header: LsmtHeader): Promis
 export async function openSealed(
   source: BlobSource,
   head: Buffer,
-  target: Pick<BlobSource, 'size'> | null = null,
+  target: LsmtTarget | null = null,
 ): Promise<LsmtLayer> {
   const blob = source.name;
   if (source.size < 2 * LSMT_HEADER_SIZE) {
@@ -73,13 +74,16 @@ export async function openSealed(
     header,
     capacity: indexSize,
     hasTarget: target !== null,
-    readEntries: (log, layer, effort, sink = throwProblem, targetLayer = layer) => {
+    readEntries: async (log, layer, effort, sink = throwProblem, targetLayer = layer) => {
       const ofTarget: TargetRules | null = target && {
         layer: targetLayer,
         end: Math.floor(target.size / SECTOR),
       };
       const rules = { blob, indexOffset, dataEnd, sorted: true, target: ofTarget, sink };
-      return readEntries({ source, count: indexSize, rules }, log, layer, effort);
+      const first = log.count;
+      const counts = await readEntries({ source, count: indexSize, rules }, log, layer, effort);
+      if (target) await checkTargetEnd(target, log, first, targetLayer);
+      return counts;
     },
   };
 }

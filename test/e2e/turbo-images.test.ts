@@ -98,6 +98,25 @@ await test('plain targets of which a manifest and a mirror say something else', 
 });
 
 for (const isPlain of [false, true]) {
+  await test(`targets that end with their last file, ${isPlain ? 'plain' : 'in gzip'}`, async (t) => {
+    const turbo = { isPlain, isShort: true };
+    const { front, name, device, options } = await inRegistry(t, turbo);
+    const layout = new LayoutWriter(join(shortFolder(t), 'layout'));
+    await writeTurboLayout(layout, 'turbo', null, turbo);
+    const images = { remote: name, local: `oci:${layout.folder}:turbo` };
+    const exports = Object.entries(images).flatMap(([as, image]) => ['-e', `${as}=${image}`]);
+    const daemon = await DaemonProcess.start(t, [...exports, ...options]);
+    for (const as of Object.keys(images)) await same(t, daemon, device, as);
+    await daemon.stop(t);
+    t.same(front.log.violations(), []);
+    for (const image of Object.values(images)) {
+      const verified = await runDaemon(['verify', image, ...options]);
+      t.equal(verified.code, 0, verified.stdout + verified.stderr);
+    }
+  });
+}
+
+for (const isPlain of [false, true]) {
   const what = isPlain ? 'plain' : 'in gzip';
   await test(`a configuration whose targets are in a registry, ${what}`, async (t) => {
     const folder = shortFolder(t);

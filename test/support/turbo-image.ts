@@ -29,6 +29,8 @@ export interface TurboOptions {
   readonly marker?: string;
   /** The ordinary layers are plain archives. */
   readonly isPlain?: boolean;
+  /** The archives end with the last byte of their last file, which does not fill its sector. */
+  readonly isShort?: boolean;
 }
 
 /** Writes the blobs of both images, and no manifest. */
@@ -39,6 +41,7 @@ async function writeTurboImage(
     metadata = 'ext4.fs.meta',
     marker = '.turbo.ociv1',
     isPlain = false,
+    isShort = false,
   }: TurboOptions = {},
 ): Promise<TurboImage> {
   const device = Buffer.alloc(SIZE);
@@ -46,20 +49,24 @@ async function writeTurboImage(
   const targets: Json[] = [];
   const parts: { metadata: Buffer; gzipIndex: Buffer | null }[] = [];
   for (const seed of [1, 2]) {
-    const tar = writeArchive([
+    const data = randomBytes(seed, 500_000);
+    const whole = writeArchive([
       { name: 'text', content: textBytes(seed, 1_000_000) },
-      { name: 'data', content: randomBytes(seed, 500_000) },
+      { name: 'data', content: data },
     ]);
+    const begin = whole.indexOf(data);
+    const tar = isShort ? whole.subarray(0, begin + data.length) : whole;
+    const last = { moffset: begin / SECTOR, length: Math.ceil(data.length / SECTOR) };
     const own = randomBytes(seed + 10, 9 * SECTOR);
     const from = (seed - 1) * 1500;
     const segments: LsmtSegment[] = [
       { offset: from, length: 9, data: own, tag: 0 },
       { offset: from + 20, length: 2000, moffset: 1, tag: 1 },
-      { offset: from + 2100, length: 700, moffset: 2100, tag: 1 },
+      { offset: from + 2100, ...last, tag: 1 },
     ];
     own.copy(device, from * SECTOR);
     tar.copy(device, (from + 20) * SECTOR, SECTOR, 2001 * SECTOR);
-    tar.copy(device, (from + 2100) * SECTOR, 2100 * SECTOR, 2800 * SECTOR);
+    whole.copy(device, (from + 2100) * SECTOR, begin, begin + last.length * SECTOR);
     const target = isPlain ? tar : gzipSync(tar);
     const index = isPlain ? null : writeGzipIndex(await gzipIndexOf(target, SPAN_SIZE));
     const zfile = writeZfile(writeLsmt({ virtualSize: SIZE, segments }));

@@ -8,6 +8,7 @@ import type { ProblemSink } from '../../errors.js';
 import type { Effort } from '../../lib/effort.js';
 import type { LsmtHeader } from '../../lsmt/format.js';
 import type { LsmtLayer } from '../../lsmt/layer.js';
+import type { LsmtTarget } from '../../lsmt/target.js';
 import type { LayerDigests } from '../../registry/manifest-source.js';
 import type { RecordsPlace } from '../../registry/remote.js';
 import type { TocDigests } from '../../registry/toc-annotations.js';
@@ -125,7 +126,7 @@ export interface ContentRules {
   /** What a SOCI index or the command line names as its ztoc; null: it has none. */
   readonly ztoc: ZtocSource | null;
   /** The plain bytes of the target of a turboOCI layer; null: it is another one. */
-  readonly target: BlobSource | null;
+  readonly target: LsmtTarget | null;
   /** What its bytes must be if it is read as a whole; null: nothing says it. */
   readonly digests: LayerDigests | null;
   /**

@@ -1,13 +1,15 @@
 // The target of a turboOCI layer: the ordinary layer whose plain bytes the layer's index maps ranges of.
 
 import { describeRef, type BlobRef } from '../../blob/blob-ref.js';
+import { FilledSource } from '../../blob/filled-source.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
-import { errorOf } from '../../lib/fault.js';
+import { TAR_BLOCK } from '../../blob/tar.js';
+import { errorOf, mismatch } from '../../lib/fault.js';
 import type { TargetName } from '../../registry/manifest-source.js';
 import { indexedSize, readGzipIndex } from '../../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
-import { isArchiveBegin, isGzip } from '../formats/archives.js';
-import type { OpenTools } from '../formats/format.js';
+import { fileSizeIn, isArchiveBegin, isGzip } from '../formats/archives.js';
+import type { ContentRules, OpenTools } from '../formats/format.js';
 import { checkRegistryBytes } from './plan-limits.js';
 import type { BlobOpener } from './image-blobs.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
@@ -27,8 +29,12 @@ export interface OpenedTarget {
   readonly indexBlob: PooledBlob | null;
   /** A source of the plain bytes around that of the blob; null: the blob has them. */
   readonly around: PiecesSpec | null;
+  /** Plain bytes with the zeros that fill the last sector, if the blob does not have them. */
+  readonly filledTo?: number;
   /** Of the plain bytes, for this thread, while the image is opened. */
   readonly source: BlobSource;
+  /** What may be asked of the end of the plain bytes. */
+  readonly end: Pick<NonNullable<ContentRules['target']>, 'checkEnd'>;
 }
 
 /** Bytes that are looked at to see what a target is. */
@@ -59,7 +65,8 @@ export async function openTarget(
   const { name, size } = source;
   const head = await readFully(source, 0, Math.min(size, HEAD_SIZE));
   if (!index) {
-    if (isArchiveBegin(head)) return { blob, indexBlob: null, around: null, source };
+    // Ordinary images have layers without bytes.
+    if (size === 0 || isArchiveBegin(head)) return plainTarget(blob, source);
     const message = isGzip(head)
       ? 'in gzip, and there is no gzip index for it'
       : 'neither an archive of files nor one in gzip';
@@ -72,7 +79,28 @@ export async function openTarget(
   const table = await readGzipIndex(index.source, source, effort);
   const around = { kind: 'pieces', name: `${name} (inflated)`, table, format: 'turbooci' } as const;
   const plain = readers.source({ ...around, of: blob.raw });
-  return { blob, indexBlob: index.blob, around, source: plain };
+  return { blob, indexBlob: index.blob, around, source: plain, end: {} };
+}
+
+function plainTarget(blob: PooledBlob, source: BlobSource): OpenedTarget {
+  const own = { blob, indexBlob: null, around: null };
+  const filledTo = Math.ceil(source.size / TAR_BLOCK) * TAR_BLOCK;
+  if (filledTo === source.size) return { ...own, source, end: {} };
+  const filled = new FilledSource({ kind: 'filled', size: filledTo }, source);
+  const checkEnd = (begin: number): Promise<void> => checkLastFile(source, begin);
+  return { ...own, filledTo, source: filled, end: { checkEnd } };
+}
+
+/** @param begin where the contents of its last file begin. @throws OverlaybdError BAD_FORMAT if it has lost some of them */
+async function checkLastFile(source: BlobSource, begin: number): Promise<void> {
+  const { name: blob, size } = source;
+  const offset = begin - TAR_BLOCK;
+  const header =
+    offset < 0 ? null : fileSizeIn(await readFully(source, offset, TAR_BLOCK), { blob, offset });
+  if (header !== null && begin + header <= size && begin + header > size - TAR_BLOCK) return;
+  const expected = `the header of a file that ends with the archive, at byte ${size}`;
+  const got = header === null ? 'no header' : `one of a file that ends at byte ${begin + header}`;
+  throw mismatch('BAD_FORMAT', { blob, section: SECTION, offset, expected, got });
 }
 
 async function openIndex(

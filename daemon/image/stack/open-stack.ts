@@ -191,7 +191,7 @@ async function openOnce(
     ...(toc && findToc && { findToc: async () => plainSource(await findToc(toc)) }),
     objects: objects ?? null,
     dataBlobs: dataBlobs?.folder ?? null,
-    target: target && target.source,
+    target: target && { size: target.source.size, ...target.end },
     ztoc: ztoc && {
       source: await plainSource(ztoc.ref),
       digest: ztoc.digest,

@@ -8,6 +8,7 @@ import { gzipIndexOf, writeGzipIndex } from '../../../support/gzip-index-writer.
 import { openDevice, readRange, withDevice } from '../../../support/in-process.js';
 import { writeLsmt, type LsmtSegment } from '../../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../../support/pattern.js';
+import { writeUstar } from '../../../support/ustar.js';
 import { writeZfile } from '../../../support/zfile-writer.js';
 
 const SECTOR = 512;
@@ -132,6 +133,43 @@ await test('what is refused', async (t) => {
   await refused(gzipped, 'BAD_FORMAT', /gzip\.meta: gzip index size of the gzip blob/, {
     'layer.tar.gz': Buffer.concat([gzip, Buffer.alloc(1)]),
   });
+});
+
+await test('an archive that ends with the last byte of its last file', async (t) => {
+  const [before, last] = [textBytes(5, 3000), randomBytes(6, 1000)];
+  const whole = writeUstar([
+    { name: 'a', bytes: before },
+    { name: 'b', bytes: last },
+  ]);
+  const begin = whole.indexOf(last);
+  const short = whole.subarray(0, begin + last.length);
+  const at = begin / SECTOR;
+  // The file system has scattered its blocks.
+  const index = layer([
+    { offset: 4, length: 1, moffset: at + 1, tag: 1 },
+    { offset: 8, length: 1, moffset: at, tag: 1 },
+    { offset: 10, length: 6, moffset: 1, tag: 1 },
+  ]);
+  const files = (target: Buffer) => ({ 'ext4.fs.meta': index, 'layer.tar': target });
+  const got = await bytesOf(await folder(t, [plain], files(short)));
+  t.ok(
+    got
+      .subarray(4 * SECTOR, 5 * SECTOR)
+      .equals(whole.subarray((at + 1) * SECTOR).subarray(0, SECTOR)),
+  );
+  t.ok(got.subarray(8 * SECTOR, 9 * SECTOR).equals(last.subarray(0, SECTOR)));
+  const cut = await folder(t, [plain], files(short.subarray(0, -1)));
+  await t.rejects(bytesOf(cut), {
+    code: 'BAD_FORMAT',
+    message: /layer\.tar: the target .* expected the header of a file that ends with the archive/,
+  });
+  const inside = layer([{ offset: 4, length: 1, moffset: at + 1, tag: 1 }]);
+  const noHeader = await folder(t, [plain], { ...files(short), 'ext4.fs.meta': inside });
+  await t.rejects(bytesOf(noHeader), { code: 'BAD_FORMAT', message: /got no header/ });
+  const none = layer([{ offset: 4, length: 1, data: own.subarray(0, SECTOR), tag: 0 }]);
+  const empty = { 'ext4.fs.meta': none, 'layer.tar': Buffer.alloc(0) };
+  const fromEmpty = await bytesOf(await folder(t, [plain], empty));
+  t.ok(fromEmpty.subarray(4 * SECTOR, 5 * SECTOR).equals(own.subarray(0, SECTOR)), 'without bytes');
 });
 
 await test('a damaged target is EIO, and the rest can be read', async (t) => {
