@@ -60,7 +60,7 @@ export interface ErrorFacts {
   readonly host?: string;
   /** Without login and query. */
   readonly url?: string;
-  /** What kind of failure was the last one: docs/metrics.md lists the kinds. */
+  /** What kind of failure was the last one: docs/errors.md lists the kinds. Programs look at it, and never at a message. */
   readonly failure?: string;
   /** The last HTTP status of that host. */
   readonly status?: number;

@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { OverlaybdError } from '../errors.js';
-import { NO_SUCH_FILE } from '../files/find.js';
+import { NOT_IN_IMAGE } from '../files/find.js';
 import { EXIT_FAILURE, EXIT_OK } from './exit-codes.js';
 import { looksLikeImageFile } from './options/words.js';
 import { complain } from './output.js';
@@ -30,10 +30,8 @@ export class EachPath {
 
 /** A path that is not in the image may be meant as one more layer, if it is a file here that is called like one. */
 export function withLayerHint(error: OverlaybdError): OverlaybdError {
-  const { path } = error.facts;
-  if (path === undefined || !error.message.endsWith(NO_SUCH_FILE) || !mayBeLayer(path)) {
-    return error;
-  }
+  const { path, failure } = error.facts;
+  if (path === undefined || failure !== NOT_IN_IMAGE || !mayBeLayer(path)) return error;
   const message = `${error.message}; there is one here: if it is a layer, put -- after the last layer`;
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }

@@ -1,13 +1,13 @@
 // From a path to a file of an image. Symlinks are followed inside the image, absolute ones from its root, and no path
 // leads out of it.
 
-import { OverlaybdError } from '../errors.js';
+import { OverlaybdError, type ErrorFacts } from '../errors.js';
 import { errorOf } from '../lib/fault.js';
 import { shownPath } from '../tree/names.js';
 import type { ImageFile } from './image-file.js';
 
-/** The end of the message about a path that is not in the image. */
-export const NO_SUCH_FILE = 'the image has no such file';
+/** The fact `failure` of the error about a path that is not in the image. */
+export const NOT_IN_IMAGE = 'not in image';
 /** Symlinks on the way. Linux's own limit. */
 const MAX_LINKS = 40;
 
@@ -44,7 +44,7 @@ export async function findFile(root: ImageFile, path: string, follow: boolean): 
       continue;
     }
     const file = await at.child(name);
-    if (!file) throw notFound(path, NO_SUCH_FILE);
+    if (!file) throw notFound(path, 'the image has no such file', { failure: NOT_IN_IMAGE });
     const { type, target } = await file.stat();
     const isEnd = open.every((each) => each === '' || each === '.');
     if (type !== 'symlink' || (isEnd && !follow && !mustBeFolder)) {
@@ -70,8 +70,8 @@ function last(way: readonly Step[]): ImageFile {
   return (way.at(-1) as Step).file;
 }
 
-function notFound(path: string, why: string): OverlaybdError {
-  const facts = { path: Buffer.from(path, 'latin1').toString('utf8') };
+function notFound(path: string, why: string, more: ErrorFacts = {}): OverlaybdError {
+  const facts = { path: Buffer.from(path, 'latin1').toString('utf8'), ...more };
   return new OverlaybdError('NOT_FOUND', `${shownPath(path)}: ${why}`, { facts });
 }
 

@@ -186,7 +186,7 @@ export class Clients {
 
 /** Other sockets of the program, which are opened by the same functions, are not chosen with this option. */
 function advise(error: unknown): never {
-  if (!(error instanceof OverlaybdError && error.message.endsWith(TAKEN))) throw error;
+  if (!(error instanceof OverlaybdError && error.facts.failure === TAKEN)) throw error;
   const message = `${error.message}: choose another address with --listen`;
   throw new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }

@@ -264,13 +264,15 @@ function isDeadSocket(path: string): boolean {
   return isSocket && sockets.probeUnix(path) === -ECONNREFUSED;
 }
 
-/** Why a place cannot be listened at, if another process does. */
-export const TAKEN = 'another process listens there';
+/** The fact `failure` of the error about a place at which another process listens. */
+export const TAKEN = 'address in use';
 
 function listenError(name: string, errno: number, ours?: string): OverlaybdError {
   const known: Record<number, string> = {
     [EADDRINUSE]:
-      ours === undefined ? TAKEN : `this daemon listens there already: ${ours} is the same address`,
+      ours === undefined
+        ? 'another process listens there'
+        : `this daemon listens there already: ${ours} is the same address`,
     [EACCES]: 'no permission',
     [EPERM]: 'no permission to give the socket that owner or group',
     [EADDRNOTAVAIL]: 'this machine has no such address',
@@ -279,8 +281,7 @@ function listenError(name: string, errno: number, ours?: string): OverlaybdError
     [EISDIR]: 'the path is a folder',
     [ENAMETOOLONG]: 'the path is too long for a socket (107 bytes)',
   };
-  return new OverlaybdError(
-    'SOCKET',
-    `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`,
-  );
+  const message = `${name}: cannot listen: ${known[errno] ?? errnoText(errno)}`;
+  const facts = errno === EADDRINUSE && ours === undefined ? { failure: TAKEN } : {};
+  return new OverlaybdError('SOCKET', message, { facts });
 }

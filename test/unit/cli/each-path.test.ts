@@ -2,10 +2,14 @@
 import { test } from 'tap';
 import { withLayerHint } from '../../../daemon/cli/each-path.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
-import { NO_SUCH_FILE } from '../../../daemon/files/find.js';
+import { NOT_IN_IMAGE } from '../../../daemon/files/find.js';
 
-const told = (path: string, why = NO_SUCH_FILE): string =>
-  withLayerHint(new OverlaybdError('NOT_FOUND', `"${path}": ${why}`, { facts: { path } })).message;
+const NO_SUCH_FILE = 'the image has no such file';
+
+const told = (path: string, failure = NOT_IN_IMAGE): string =>
+  withLayerHint(
+    new OverlaybdError('NOT_FOUND', `"${path}": ${NO_SUCH_FILE}`, { facts: { path, failure } }),
+  ).message;
 
 await test('a file of that name here may be meant as a layer', (t) => {
   const before = process.cwd();
@@ -18,6 +22,10 @@ await test('a file of that name here may be meant as a layer', (t) => {
   // Files that are on each host and in each image are meant in the image.
   for (const path of ['c.tar', 'dir', 'a\0b', 'os-release', '/etc/passwd'])
     t.equal(told(path), `"${path}": ${NO_SUCH_FILE}`);
-  t.equal(told('b.tar', 'not a directory'), '"b.tar": not a directory');
+  t.equal(
+    told('b.tar', 'missing'),
+    `"b.tar": ${NO_SUCH_FILE}`,
+    'another failure with this message',
+  );
   t.end();
 });

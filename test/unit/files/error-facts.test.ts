@@ -22,11 +22,15 @@ await test('errors of files have their facts', async (t) => {
   await checkErrors(
     t,
     {
-      'no such file': [() => findFile(root, 'etc/none', true), 'NOT_FOUND', { path: 'etc/none' }],
+      'no such file': [
+        () => findFile(root, 'etc/none', true),
+        'NOT_FOUND',
+        { path: 'etc/none', failure: 'not in image' },
+      ],
       'a hostile name': [
         () => findFile(root, 'a\u001b[31m\n', true),
         'NOT_FOUND',
-        { path: 'a\u001b[31m\n' },
+        { path: 'a\u001b[31m\n', failure: 'not in image' },
       ],
       'a loop': [
         () => findFile(root, 'loop', true),

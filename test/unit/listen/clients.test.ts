@@ -106,6 +106,7 @@ await test('two addresses of one place: the error names the one in use', async (
   await listen('tcp://127.0.0.1:0');
   const port = portOf(clients);
   await t.rejects(world(t).listen(`tcp://127.0.0.1:${port}`), {
+    facts: { failure: 'address in use' },
     message: `tcp://127.0.0.1:${port}: cannot listen: another process listens there: choose another address with --listen`,
   });
 });
