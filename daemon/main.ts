@@ -36,9 +36,20 @@ async function main(args: string[]): Promise<never> {
 }
 
 async function end(error: unknown): Promise<never> {
+  const isServe = process.argv[2] === 'serve';
+  if (isServe) await tellWhy(error);
   const code = await report(error);
-  if (process.argv[2] === 'serve') await limitExit(code);
+  if (isServe) await limitExit(code);
   process.exit(code);
+}
+
+/** In an upgrade, the command that waits for it says why it fails. */
+async function tellWhy(error: unknown): Promise<void> {
+  try {
+    (await import('./server/started-with.js')).tellWhyNotReady(error);
+  } catch {
+    // A part of the program is missing: standard error has it.
+  }
 }
 
 /** Limits the time of the exit, which waits for all threads of Node. */

@@ -53,18 +53,11 @@ export class MessageChannel {
    * @param gone called once when they are no longer needed: they were sent, or cannot be
    */
   send(message: unknown, passed: readonly number[] = [], gone: () => void = () => undefined): void {
-    const json = Buffer.from(JSON.stringify(message));
-    if (json.length > MAX_MESSAGE_LENGTH || passed.length > MAX_DESCRIPTORS) {
-      throw new RangeError('a message that its receiver would refuse');
-    }
+    const bytes = messageBytes(message, passed.length);
     if (this.#closed) {
       gone();
       return;
     }
-    const bytes = Buffer.allocUnsafe(HEADER_SIZE + json.length);
-    bytes.writeUInt32LE(json.length, 0);
-    bytes.writeUInt32LE(passed.length, 4);
-    json.copy(bytes, HEADER_SIZE);
     this.#outgoing.push({ bytes, sent: 0, descriptors: Int32Array.from(passed), gone });
     this.#flush();
   }
@@ -161,6 +154,19 @@ export class MessageChannel {
     const most = this.#receivedLength === 0 ? 0 : MAX_DESCRIPTORS;
     if (this.#descriptors.length > most) throw broken('descriptors without a message');
   }
+}
+
+/** A message as it is on the channel. @param passed how many descriptors go with it */
+export function messageBytes(message: unknown, passed = 0): Buffer {
+  const json = Buffer.from(JSON.stringify(message));
+  if (json.length > MAX_MESSAGE_LENGTH || passed > MAX_DESCRIPTORS) {
+    throw new RangeError('a message that its receiver would refuse');
+  }
+  const bytes = Buffer.allocUnsafe(HEADER_SIZE + json.length);
+  bytes.writeUInt32LE(json.length, 0);
+  bytes.writeUInt32LE(passed, 4);
+  json.copy(bytes, HEADER_SIZE);
+  return bytes;
 }
 
 function parse(json: string): unknown {

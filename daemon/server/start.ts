@@ -9,10 +9,10 @@ import type { StdioConnection } from '../listen/stdio.js';
 import type { DeferredLogger } from '../log/deferred-logger.js';
 import { files } from '../native/file.js';
 import type { MetricsAddress } from '../config/metrics-address.js';
-import { SHUT_RDWR, sockets } from '../native/socket.js';
 import { monotonicMs } from '../lib/clock.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
-import { messageOf } from '../errors.js';
+import { OverlaybdError, messageOf } from '../errors.js';
+import { tellPredecessor } from '../upgrade/failure.js';
 import { listeningOf, type Handover } from '../upgrade/handover.js';
 import type { ControlPoint } from './control-point.js';
 import { AddedExports } from './added-exports.js';
@@ -87,20 +87,20 @@ export async function start(options: ServeOptions, around: Surroundings): Promis
   const state = stdio ? null : openState(options.state, handover, log);
   const added = state && (await openAdded(state, options.daemon.exports, log));
   // Here, not when the process ends: that may wait for a thread that a disk holds up in the kernel.
-  const release = (control: ControlPoint | null): void => {
+  const release = (control: ControlPoint | null, why: unknown): void => {
     if (control) control.close();
     else state?.close();
-    if (handover) sockets.shutdown(handover.channel, SHUT_RDWR);
+    tellPredecessor(why);
   };
   const all = daemonOptions(options.daemon, handover, added);
   const { Daemon: Made } = await import('./daemon.js');
   const daemon = await Made.make(all, log).catch((error: unknown) => {
-    release(null);
+    release(null, error);
     throw error;
   });
   const { control, interrupted } = await openImages(daemon, all, state, around, release);
   if (interrupted !== null)
-    return interruptedStart(interrupted, daemon, () => release(control), around);
+    return interruptedStart(interrupted, daemon, (why) => release(control, why), around);
   const { Operation: Operating } = await import('./operation.js');
   const parts = state ? await openDevices(state, options.devices, control, daemon, around) : NONE;
   const { readServed, metrics } = options;
@@ -127,7 +127,7 @@ async function openImages(
   options: DaemonOptions,
   state: StateFolder | null,
   { log, manager, signals, startedWith: { handover } }: Surroundings,
-  release: (control: ControlPoint | null) => void,
+  release: (control: ControlPoint | null, why: unknown) => void,
 ): Promise<{ readonly control: ControlPoint | null; readonly interrupted: string | null }> {
   const since = monotonicMs();
   const { exports } = options;
@@ -148,7 +148,7 @@ async function openImages(
     const interrupted = await Promise.race([opening, signals.ended]);
     return { control: control(), interrupted };
   } catch (error) {
-    release(control());
+    release(control(), error);
     throw error;
   } finally {
     isOver = true;
@@ -161,12 +161,12 @@ async function openImages(
 function interruptedStart(
   why: string,
   daemon: Daemon,
-  release: () => void,
+  release: (why: unknown) => void,
   { log, manager }: Surroundings,
 ): Running {
   const stop = async (): Promise<void> => {
     manager.stopping();
-    release();
+    release(new OverlaybdError('IO', `it is to end: ${why}`));
     await daemon.stop();
     log.log('info', 'stopped');
   };

@@ -3,6 +3,7 @@
 
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { StdioConnection } from '../listen/stdio.js';
+import { tellPredecessor } from '../upgrade/failure.js';
 import { activatedOf, takeHandover, type Handover } from '../upgrade/handover.js';
 
 export interface StartedWith {
@@ -29,4 +30,15 @@ export async function takeStartedWith(): Promise<StartedWith> {
 export async function takeStdioClient({ activated }: StartedWith): Promise<StdioConnection | null> {
   if (activated.length > 0) return null;
   return (await import('../listen/stdio.js')).takeStdio();
+}
+
+/** Tells a predecessor that waits why this process is not going to be ready, however early that is. Never throws. */
+export function tellWhyNotReady(error: unknown): void {
+  try {
+    // The command line may be wrong: then nothing has taken it yet.
+    takeHandover(process.env);
+    tellPredecessor(error);
+  } catch {
+    // There is no channel to a predecessor, and the log has the error.
+  }
 }

@@ -1,10 +1,11 @@
 // The messages between a daemon and its successor. The environment of the successor describes its
-// descriptors. Over a message channel, the successor says that it is ready, then the predecessor sends each
+// descriptors. Over a message channel, the successor says that it is ready, or why it cannot be; then the predecessor sends each
 // connection and says that it is done.
 
 import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
+import type { PostedError } from '../lib/posted-error.js';
 import { checked, strictObject, valueError, wholeNumber } from '../lib/schema.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { descriptors } from '../native/descriptors.js';
@@ -12,6 +13,7 @@ import type { ListeningSocket } from '../listen/listening-socket.js';
 import type { ActivatedSocket } from '../listen/socket-activation.js';
 import type { ResumedTransmission } from '../reactor/messages.js';
 import type { Peer } from '../reactor/peer.js';
+import { predecessorWaits } from './failure.js';
 
 export const HANDOVER_VARIABLE = 'OVERLAYBD_NBD_HANDOVER';
 /** The first descriptor of the successor after the standard ones. */
@@ -55,7 +57,10 @@ export type ToSuccessor =
       readonly counters?: readonly DeviceCounters[];
     };
 
-export type ToPredecessor = { readonly type: 'ready' };
+export type ToPredecessor =
+  | { readonly type: 'ready' }
+  /** Only to a predecessor that hears it: see HEARING_VARIABLE. */
+  | { readonly type: 'failed'; readonly error: PostedError };
 
 /**
  * Reads what the predecessor passed on, or null. Removes the variable, and marks the descriptors close-on-exec.
@@ -68,6 +73,7 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | null {
   try {
     const handover = parseHandover(JSON.parse(text));
     const { channel, state, sockets } = handover;
+    predecessorWaits(channel, env);
     const all = [channel, ...sockets.map((socket) => socket.fd)];
     if (state) all.push(state.lock, state.control);
     for (const passed of all) {

@@ -2,9 +2,10 @@
 // ready, and sends it the connections. A failure before that changes nothing.
 
 import type { ChildProcess, StdioOptions } from 'node:child_process';
-import { OverlaybdError, messageOf } from '../errors.js';
+import { OverlaybdError, factsOf, messageOf } from '../errors.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { MessageChannel } from '../ipc/message-channel.js';
+import { receivedError } from '../lib/posted-error.js';
 import { descriptors } from '../native/descriptors.js';
 import { sockets } from '../native/socket.js';
 import { DRAIN_TIMEOUT_MS } from '../reactor/limits.js';
@@ -13,8 +14,10 @@ import {
   FIRST_OFFERED_FD,
   HANDOVER_VARIABLE,
   type Handover,
+  type ToPredecessor,
   type ToSuccessor,
 } from './handover.js';
+import { HEARING_VARIABLE } from './failure.js';
 import type { Offer } from '../reactor/pool.js';
 
 /** Time limit from exec to ready: large images take time. */
@@ -77,7 +80,11 @@ export async function startSuccessor(
   const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio,
-    env: { ...environment, [HANDOVER_VARIABLE]: JSON.stringify(handover) },
+    env: {
+      ...environment,
+      [HANDOVER_VARIABLE]: JSON.stringify(handover),
+      [HEARING_VARIABLE]: `${process.pid}`,
+    },
   });
   descriptors.close(theirs);
   return ready(child, ours);
@@ -86,11 +93,19 @@ export async function startSuccessor(
 function ready(child: ChildProcess, fd: number): Promise<Successor> {
   return new Promise((resolve, reject) => {
     let isGone = false;
+    /** Why the successor says that it fails. */
+    let told: OverlaybdError | null = null;
     // Wait for the exit code, which says more than the end of the channel.
     let gone: (error: Error | null) => void = (error) =>
       void setTimeout(() => fail(error?.message ?? 'it hung up'), EXIT_TIMEOUT_MS).unref();
     const channel = new MessageChannel(fd, {
-      message: () => {
+      message: (message) => {
+        const fromNew = message as ToPredecessor;
+        if (fromNew.type === 'failed') {
+          // Its exit code comes soon.
+          told = receivedError(fromNew.error, 'it gives no reason');
+          return;
+        }
         clearTimeout(timer);
         child.removeAllListeners();
         child.unref();
@@ -107,8 +122,7 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
       gone = () => undefined;
       channel.close();
       child.kill('SIGKILL');
-      const message = `upgrade: the new daemon did not become ready: ${why}; the old one continues (the log says more)`;
-      reject(new OverlaybdError('IO', message));
+      reject(notReady(why, told));
     };
     const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
     child.once('error', (error) => fail(messageOf(error)));
@@ -136,4 +150,14 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
         setTimeout(() => channel.close(), DRAIN_TIMEOUT_MS).unref();
       });
   });
+}
+
+/** @param told why the successor says that it fails; null: it says nothing */
+function notReady(why: string, told: OverlaybdError | null): OverlaybdError {
+  const begin = `upgrade: the new daemon did not become ready: ${why}`;
+  if (told === null) {
+    return new OverlaybdError('IO', `${begin}; the old one continues (the log says more)`);
+  }
+  const message = `${begin}, ${told.code}: ${told.message}; the old one continues`;
+  return new OverlaybdError(told.code, message, { facts: factsOf(told) });
 }

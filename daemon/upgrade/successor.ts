@@ -6,6 +6,7 @@ import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import type { Clients } from '../listen/clients.js';
 import type { DeviceManager } from '../devices/manager.js';
+import { predecessorWaitsNoMore } from './failure.js';
 import type { ToPredecessor, ToSuccessor } from './handover.js';
 import { peerOfOlder } from './older-peer.js';
 
@@ -19,6 +20,7 @@ export function takeConnections(
   devices: Pick<DeviceManager, 'take' | 'takeCounters'> | null,
   log: Logger,
 ): Promise<void> {
+  predecessorWaitsNoMore();
   return new Promise((done) => {
     let taken = 0;
     const channel: MessageChannel = new MessageChannel(fd, {

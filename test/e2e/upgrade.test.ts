@@ -217,8 +217,19 @@ await t.test('a successor that cannot start changes nothing', async (test) => {
   const good = readFileSync(config);
   writeFileSync(config, '{');
   const { code, stderr } = await runDaemon(['upgrade', '--state', state]);
-  test.equal(code, 1);
+  test.equal(code, 2);
   test.match(stderr, /did not become ready.*exit code 2.*the old one continues/);
+  test.match(stderr, /BAD_CONFIG: .*daemon\.json/, 'with the error of the new daemon');
+  const told = await runDaemon(['upgrade', '--state', state, '--json']);
+  test.equal(told.code, 2);
+  test.match(JSON.parse(told.stdout), {
+    error: { code: 'BAD_CONFIG', message: /daemon\.json/, facts: { path: config } },
+  });
+  writeFileSync(config, JSON.stringify({ exports: { '': join(config, '..', 'none') } }));
+  const noImage = await runDaemon(['upgrade', '--state', state, '--json']);
+  test.match(JSON.parse(noImage.stdout), {
+    error: { code: 'NOT_FOUND', message: /none/, facts: { blob: /none$/ } },
+  });
   test.equal(await pidOf(state), daemon.child.pid);
   await daemon.waitForLines(/daemon\.json/); // its message
   test.same(await client.read(0, 512), disk.subarray(0, 512));
@@ -227,8 +238,9 @@ await t.test('a successor that cannot start changes nothing', async (test) => {
   const third = await runDaemon(['serve', config, '--state', state]);
   test.not(third.code, 0, 'the old daemon keeps the lock');
   writeFileSync(config, good);
-  const again = await runDaemon(['upgrade', '--state', state]);
+  const again = await runDaemon(['upgrade', '--state', state, '--json']);
   test.equal(again.code, 0, 'the upgrade can be tried again');
+  test.same(JSON.parse(again.stdout), { pid: await pidOf(state) });
   test.same(await client.read(0, 512), disk.subarray(0, 512));
   for (const each of [client, another]) await each.disconnect();
 });

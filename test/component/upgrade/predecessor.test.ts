@@ -102,6 +102,29 @@ for (const [what, program, why] of [
   });
 }
 
+/** Says as a daemon does why it fails. */
+const FAILS = `
+import { writeSync } from 'node:fs';
+const { channel } = JSON.parse(process.env.OVERLAYBD_NBD_HANDOVER);
+if (Number(process.env.OVERLAYBD_NBD_HANDOVER_HEARING) !== process.ppid) process.exit(9);
+const error = { code: 'BAD_CONFIG', message: 'a.json: wrong', facts: { path: 'a.json', secret: 1 } };
+const json = Buffer.from(JSON.stringify({ type: 'failed', error }));
+const header = Buffer.alloc(8);
+header.writeUInt32LE(json.length);
+writeSync(channel, Buffer.concat([header, json]));
+process.exitCode = 2;
+`;
+
+await test('a successor that says why it fails', async (t) => {
+  isInstanceOf(t, FAILS);
+  await t.rejects(startSuccessor(NOTHING, process.env), {
+    code: 'BAD_CONFIG',
+    message:
+      'upgrade: the new daemon did not become ready: it ended with exit code 2, BAD_CONFIG: a.json: wrong; the old one continues',
+    facts: { path: 'a.json', secret: undefined },
+  });
+});
+
 await test('a program file that does not exist any more', async (t) => {
   isInstanceOf(t, '');
   const before = process.execPath;
