@@ -70,7 +70,12 @@ export async function withFiles<T>(
     }
     const { openedDisk } = await import('./opened-disk.js');
     const opened = await openedDisk(layers, name);
-    if (opened) await checkDisk(opened);
+    if (opened) {
+      const { erofsRoot } = await import('./erofs-files.js');
+      const root = await erofsRoot(partition === null ? opened : await opened.partition(partition));
+      if (root) return await use(root);
+      await checkDisk(opened);
+    }
   } finally {
     options.files.release();
   }

@@ -14,6 +14,7 @@ const MOST_LISTED = 16;
 /** Bytes of a disk, or of a part of it. */
 export interface DiskBytes {
   readonly name: string;
+  readonly size: number;
   /** Reads fewer bytes only at the end. @throws OverlaybdError if they cannot be read */
   readonly read: (offset: number, length: number) => Promise<Uint8Array>;
 }
@@ -54,7 +55,7 @@ function viewOf(disk: Disk, name: string): OpenedDisk {
 function bytesOf(disk: Disk, name: string, begin: number, size: number): DiskBytes {
   const read = (offset: number, length: number): Promise<Buffer> =>
     readDisk(disk, begin + offset, Math.max(0, Math.min(length, size - offset)));
-  return { name, read };
+  return { name, size, read };
 }
 
 async function partitionsText(disk: Disk, name: string): Promise<string | null> {

@@ -13,7 +13,7 @@ import { appendRange } from '../../tree/data-ranges.js';
 import { NO_BLOCK } from '../format.js';
 import { chunkForm, chunkPlace, inlineTail } from '../reader/contents.js';
 import type { ErofsImage, VisitedEntry } from '../reader/image.js';
-import { placed, type DeviceSlot } from './device-table.js';
+import { deviceMask, placed, type DeviceSlot } from './device-table.js';
 
 /** What a content source is: the blocks of the image, the last bytes of files in it, or a device. */
 export type DeviceSource = 'image' | 'tails' | DeviceSlot;
@@ -34,7 +34,7 @@ export class DeviceContents {
     this.#image = image;
     this.#slots = slots;
     this.#placed = placed(slots);
-    this.#mask = 2 ** Math.ceil(Math.log2(slots.length + 1)) - 1;
+    this.#mask = deviceMask(slots);
     this.#tails = new PieceTableBuilder(image.blob, effort);
     this.#effort = effort;
   }

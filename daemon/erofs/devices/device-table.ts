@@ -29,8 +29,27 @@ export interface DeviceSlot {
  * Reads the slots of all further devices.
  * @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws
  */
-export async function readDeviceTable(source: BlobSource, sb: Superblock): Promise<DeviceSlot[]> {
-  const { name: blob, size } = source;
+export function readDeviceTable(source: BlobSource, sb: Superblock): Promise<DeviceSlot[]> {
+  const { name, size } = source;
+  return deviceTable({ name, size, read: (...range) => readFully(source, ...range) }, sb);
+}
+
+/** What has an image. */
+export interface TableSource {
+  readonly name: string;
+  readonly size: number;
+  /** Reads all of a range. */
+  readonly read: (offset: number, length: number) => Promise<Buffer>;
+}
+
+/**
+ * The same of an image that is no blob.
+ * @throws OverlaybdError as {@link readDeviceTable} does
+ */
+export async function deviceTable(
+  { name: blob, size, read }: TableSource,
+  sb: Superblock,
+): Promise<DeviceSlot[]> {
   const { extraDevices, devicesAt } = sb;
   if (extraDevices > MAX_DEVICES) {
     throw formatError({
@@ -51,7 +70,7 @@ export async function readDeviceTable(source: BlobSource, sb: Superblock): Promi
       got: `one at byte ${devicesAt}`,
     });
   }
-  const table = await readFully(source, devicesAt, extraDevices * SLOT_SIZE);
+  const table = await read(devicesAt, extraDevices * SLOT_SIZE);
   const slots = Array.from({ length: extraDevices }, (_, i) => slotOf(table, i));
   checkPlaces(slots, sb, blob);
   return slots;
@@ -65,6 +84,11 @@ function slotOf(table: Buffer, i: number): DeviceSlot {
     blocks: slot.readUInt32LE(D.blocks),
     firstBlock: slot.readUInt32LE(D.firstBlock),
   };
+}
+
+/** The bits that count of the number of a device in an index of chunks. */
+export function deviceMask(slots: readonly DeviceSlot[]): number {
+  return 2 ** Math.ceil(Math.log2(slots.length + 1)) - 1;
 }
 
 /** Devices that are mapped after the image must not overlap it or each other. */

@@ -83,6 +83,15 @@ function latest(kernels: readonly string[]): string {
   return kernels.reduce((last, each) => (number(each) > number(last) ? each : last));
 }
 
+/** With these, contents of files may be compressed. */
+const COMPRESSION = new Set(['lz4_0padding', 'compr_cfgs', 'ztailpacking', 'fragments']);
+
+/** Whether the metadata of an image can be read, and no file is compressed. */
+export function areReadable({ incompat }: Superblock): boolean {
+  const known = FEATURES.filter(({ name, isReadable }) => isReadable && !COMPRESSION.has(name));
+  return (incompat & ~known.reduce((bits, { bit }) => bits | bit, 0)) === 0;
+}
+
 /** @throws OverlaybdError UNSUPPORTED if the image has features that change its metadata */
 export function checkReadable({ incompat }: Superblock, blob: string): void {
   const others = FEATURES.filter(({ isReadable, bit }) => !isReadable && (incompat & bit) !== 0);

@@ -37,6 +37,11 @@ export interface ErofsInode {
   readonly end: number;
 }
 
+/** The byte offset in the image of the inode of a nid. */
+export function inodePlace({ metaStart }: Superblock, nid: number): number {
+  return metaStart + nid * SLOT;
+}
+
 /**
  * Reads the inode of a nid.
  * @param image all bytes of the image
@@ -44,7 +49,7 @@ export interface ErofsInode {
  * @throws OverlaybdError BAD_FORMAT
  */
 export function readInode(image: Buffer, sb: Superblock, nid: number, blob: string): ErofsInode {
-  const at = sb.metaStart + nid * SLOT;
+  const at = inodePlace(sb, nid);
   const bad = (field: number, expected: string, got: string | number): Error =>
     formatError({ blob, section: `inode ${nid}`, offset: at + field, expected, got });
   if (at + COMPACT > image.length) throw bad(0, `an inode before byte ${image.length}`, 'none');

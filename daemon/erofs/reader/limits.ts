@@ -2,6 +2,13 @@
 
 /** Bytes of an image whose metadata are read: all of them are in memory while it is opened. */
 export const MAX_METADATA_BYTES = 512 << 20;
+/**
+ * Bytes of an image of which pages are read for those who look at some of its files: what a buffer can have in every supported
+ * release of Node.js.
+ */
+export const MAX_PAGED_BYTES = 2 ** 32;
+/** Bytes of a directory of such an image: more than a million of the shortest names. */
+export const MAX_PAGED_DIRECTORY_BYTES = 16 << 20;
 /** Bytes of the xattrs of all inodes, shared ones as often as an inode has them. */
 export const MAX_XATTRS_READ = 512 << 20;
 /** Blocks have 512 bytes to 64 KiB. */

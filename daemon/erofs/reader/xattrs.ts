@@ -16,6 +16,10 @@ const PREFIXES: readonly string[] = [
   'lustre.',
   'security.',
 ];
+/** Kernels have no handlers for names that begin so. */
+const NOT_SHOWN: ReadonlySet<string | undefined> = new Set(['', 'lustre.', undefined]);
+/** Bytes of an entry with the longest name and value. */
+export const MAX_XATTR_ENTRY_BYTES = XATTR_ENTRY + 0xff + 0xffff;
 /** The number of `trusted.`. */
 export const TRUSTED = 4;
 /** The prefix is one of a list in the image. */
@@ -42,6 +46,8 @@ interface Image {
 
 /**
  * @param count gets the bytes of the area before they are read, and those of each shared xattr
+ * @param asShown leaves out what kernels do not show: names with an unknown beginning, and the second of two with a name.
+ *   turboOCI's tool leaves room after the xattrs of the root, whose zeros are such names
  * @returns full names, one character a byte, with their values in the memory of the image
  * @throws OverlaybdError BAD_FORMAT, UNSUPPORTED, and what `count` throws
  */
@@ -49,22 +55,40 @@ export function readXattrs(
   image: Image,
   inode: ErofsInode,
   count: (bytes: number) => void,
+  asShown = false,
 ): Map<string, Uint8Array> {
   const xattrs = new Map<string, Uint8Array>();
   if (inode.end === inode.xattrsAt) return xattrs;
   const { bytes } = image;
   visitXattrs(image, inode, count, (index, nameAt, valueAt, valueEnd) => {
     const prefix = PREFIXES[index];
+    if (asShown && NOT_SHOWN.has(prefix)) return true;
     if (prefix === undefined)
       throw bad(image, inode, nameAt - XATTR_ENTRY, 'a known prefix', index);
     const name = prefix + bytes.toString('latin1', nameAt, valueAt);
     if (xattrs.has(name)) {
+      if (asShown) return true;
       throw bad(image, inode, nameAt - XATTR_ENTRY, 'each xattr once', 'one twice');
     }
     xattrs.set(name, bytes.subarray(valueAt, valueEnd));
     return true;
   });
   return xattrs;
+}
+
+/** Where the shared xattrs of an inode begin, those that are in the image at all. Byte offsets in the image. */
+export function sharedXattrs(
+  { bytes, superblock }: Image,
+  { xattrsAt, end }: ErofsInode,
+): number[] {
+  if (end === xattrsAt) return [];
+  const first = xattrsAt + XATTR_HEADER;
+  const count = Math.min(bytes[xattrsAt + 4] as number, Math.floor((end - first) / 4));
+  const begins = Array.from(
+    { length: count },
+    (_, i) => superblock.xattrStart + 4 * bytes.readUInt32LE(first + 4 * i),
+  );
+  return begins.filter((begin) => begin < bytes.length);
 }
 
 /**

@@ -1,0 +1,91 @@
+// An EROFS image of which only those pages are in memory that a reader has asked for. The functions of this folder work on
+// the bytes of a whole image. So it has a buffer of that size, which takes memory only where pages were written.
+
+import { OverlaybdError } from '../../errors.js';
+import { MAX_PAGED_BYTES } from './limits.js';
+import { isErofs, readSuperblock, type Superblock } from './superblock.js';
+
+/** Bytes that are read at a time at least: a chunk of the cache of registries. */
+const PAGE_SIZE = 64 * 1024;
+/** Bytes that are read at a time at most. */
+const MAX_READ_SIZE = 1 << 20;
+
+/** Bytes that have an EROFS image. */
+export interface PagedBytes {
+  readonly name: string;
+  readonly size: number;
+  /** Reads fewer bytes only at the end. @throws OverlaybdError if they cannot be read */
+  readonly read: (offset: number, length: number) => Promise<Uint8Array>;
+}
+
+export class PagedImage {
+  readonly blob: string;
+  readonly superblock: Superblock;
+  /** As long as the image. Pages that were not asked for are zeros. */
+  readonly bytes: Buffer;
+  readonly #source: PagedBytes;
+  /** 1: the page is in {@link bytes}. */
+  readonly #present: Uint8Array;
+
+  private constructor(source: PagedBytes, superblock: Superblock, size: number) {
+    this.blob = source.name;
+    this.superblock = superblock;
+    this.bytes = Buffer.alloc(size);
+    this.#source = source;
+    this.#present = new Uint8Array(Math.ceil(size / PAGE_SIZE));
+  }
+
+  /**
+   * @returns null if the bytes are no EROFS image, or one that is too large
+   * @throws OverlaybdError BAD_FORMAT, and what reading throws
+   */
+  static async open(source: PagedBytes): Promise<PagedImage | null> {
+    const head = Buffer.from(await source.read(0, Math.min(PAGE_SIZE, source.size)));
+    if (!isErofs(head)) return null;
+    const superblock = readSuperblock(head, source.name);
+    const size = Math.min(source.size, superblock.blocks * superblock.blockSize);
+    return size > MAX_PAGED_BYTES ? null : new PagedImage(source, superblock, size);
+  }
+
+  /**
+   * Makes a range of {@link bytes} right. What is outside of the image is left out: readers check ranges.
+   * @throws OverlaybdError SHORT_READ, and what reading throws
+   */
+  async need(begin: number, end: number): Promise<void> {
+    const last = Math.ceil(Math.min(end, this.bytes.length) / PAGE_SIZE);
+    for (let page = Math.floor(begin / PAGE_SIZE); page < last; page++) {
+      if (this.#present[page] === 1) continue;
+      let after = page + 1;
+      while (
+        after < last &&
+        this.#present[after] === 0 &&
+        (after - page) * PAGE_SIZE < MAX_READ_SIZE
+      )
+        after++;
+      const offset = page * PAGE_SIZE;
+      const bytes = await this.read(
+        offset,
+        Math.min(after * PAGE_SIZE, this.bytes.length) - offset,
+      );
+      this.bytes.set(bytes, offset);
+      this.#present.fill(1, page, after);
+    }
+  }
+
+  /**
+   * Reads contents of files, which {@link bytes} do not keep.
+   * @throws OverlaybdError SHORT_READ, and what reading throws
+   */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const { blob } = this;
+    const bytes = await this.#source.read(offset, length);
+    if (bytes.length === length) return Buffer.from(bytes.buffer, bytes.byteOffset, length);
+    const text = `${blob}: ends at byte ${offset + bytes.length}, expected ${offset + length} bytes`;
+    throw new OverlaybdError('SHORT_READ', text, { facts: { blob, offset } });
+  }
+
+  /** Bytes of all that the image may be in. */
+  get end(): number {
+    return this.#source.size;
+  }
+}
