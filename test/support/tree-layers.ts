@@ -30,6 +30,7 @@ export async function layersIn(t: Test, ...archives: readonly Buffer[]): Promise
     t.teardown(() => blob.release());
     const inner = await blob.content(UNBOUNDED);
     const rules = {
+      blob: blob.raw,
       mayBeRaw: false,
       mayBeUpper: false,
       toc: null,

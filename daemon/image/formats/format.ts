@@ -101,6 +101,8 @@ export interface OpenTools {
 }
 
 export interface ContentRules {
+  /** The blob with its wrappers. */
+  readonly blob: SourceSpec;
   /** Whether a blob that is not a layer may be a raw disk image: only if it was named alone. */
   readonly mayBeRaw: boolean;
   /** Whether a file of an upper may be opened alone: it can be looked at, and not served. */

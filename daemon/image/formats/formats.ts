@@ -192,13 +192,13 @@ async function verified(
   tools: OpenTools,
 ): Promise<Unwrapped> {
   const digest = rules.needsToc ? (rules.digests?.blob ?? null) : null;
-  const cached = digest === null ? null : cachedOf(inner.spec);
-  // Files on this machine are trusted.
-  if (digest === null || !cached) return inner;
+  if (digest === null) return inner;
   const { name } = await contentOf(inner, await headOf(inner.source), rules);
   if (!UNVERIFIED.has(name)) return inner;
-  const { verifyBlob } = await import('./verified-blob.js');
-  await verifyBlob(cached, digest, rules, tools);
+  const { verifyBlob, verifyFile } = await import('./verified-blob.js');
+  const cached = cachedOf(inner.spec);
+  if (cached) await verifyBlob(cached, digest, rules, tools);
+  else await verifyFile(rules.blob, digest, rules, tools);
   return rules.reopen();
 }
 

@@ -1,13 +1,15 @@
-// A layer of an ordinary image in a registry that is not an archive: nothing in it can be compared with what the image says of it. So all of its
-// bytes are compared with the digest of the blob before it is opened. A record keeps the digests of its chunks: at later openings
-// each chunk is compared with its own, when it is read or fetched again.
+// A layer of an ordinary image that is not an archive: nothing in it can be compared with what the image says of it. So all of its
+// bytes are compared with the digest of the blob before it is opened. Of a registry, a record keeps the digests of its chunks: at later
+// openings each chunk is compared with its own, when it is read or fetched again. Of a layout, a record says that the file was compared.
 
 import type { CachedSpec } from '../../blob/cached-source.js';
 import type { ChunkDigests } from '../../blob/chunk-digests.js';
 import { chunkOf, ChunkMap } from '../../blob/chunk-map.js';
 import { HashedSource } from '../../blob/hashed-source.js';
+import type { BlobSource } from '../../blob/source.js';
 import { OverlaybdError } from '../../errors.js';
 import { DECODED_BYTES_A_UNIT } from '../../lib/effort.js';
+import type { SourceSpec } from '../disks/spec.js';
 import type { ContentRules, OpenTools } from './format.js';
 import { placesOf, type LayerPlaces } from './layer-places.js';
 import { settled } from './maybe-damage.js';
@@ -42,8 +44,31 @@ export async function verifyBlob(
   if (records && key) await records.put(key, encodeCompared(cached.size, expected, chunks));
 }
 
+/**
+ * The same for a blob in a file.
+ * @param file with the wrappers of the blob
+ */
+export async function verifyFile(
+  file: SourceSpec,
+  expected: string,
+  rules: Pick<ContentRules, 'recordKey'>,
+  tools: Tools,
+): Promise<void> {
+  const source = tools.readers.source(file);
+  const places = await placesOf(false, rules, tools, false);
+  if (await keptChunks(source, expected, places, tools)) return;
+  tools.effort.whole?.(source.size);
+  const hashed = new HashedSource(source, tools.effort, false, true);
+  const got = await hashed.digest();
+  if (got !== expected) throw otherDigest(source, expected, got);
+  const { records, key } = places;
+  if (records && key) {
+    await records.put(key, encodeCompared(source.size, expected, hashed.chunks as ChunkDigests));
+  }
+}
+
 async function keptChunks(
-  { name, size }: CachedSpec,
+  { name, size }: Pick<BlobSource, 'name' | 'size'>,
   expected: string,
   { records, key }: LayerPlaces,
   { effort }: Tools,
@@ -65,8 +90,7 @@ async function compare(
 ): Promise<ChunkDigests> {
   for (let attempt = 1; ; attempt++) {
     const source = readers.source(cached);
-    const { name, size } = source;
-    if (attempt === 1) effort.whole?.(size);
+    if (attempt === 1) effort.whole?.(source.size);
     const hashed = new HashedSource(source, effort, attempt > 1, true);
     const { generation } = new ChunkMap(cached.state, cached.size);
     const got = await hashed.digest();
@@ -78,8 +102,17 @@ async function compare(
     }
     if (attempt === 1) continue;
     readers.fetcher().drop(cached.blob, 0, chunkOf(cached.size - 1));
-    const message = `${name}: expected digest ${expected}, got ${got} (${size} bytes)`;
-    const facts = { digest: expected, expected, got };
-    throw settled(new OverlaybdError('BAD_CHECKSUM', message, { facts }));
+    throw otherDigest(source, expected, got);
   }
+}
+
+function otherDigest(
+  { name, size }: Pick<BlobSource, 'name' | 'size'>,
+  expected: string,
+  got: string,
+): OverlaybdError {
+  const message = `${name}: expected digest ${expected}, got ${got} (${size} bytes)`;
+  return settled(
+    new OverlaybdError('BAD_CHECKSUM', message, { facts: { digest: expected, expected, got } }),
+  );
 }

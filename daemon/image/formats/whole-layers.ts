@@ -57,8 +57,8 @@ const READERS: {
 };
 
 /**
- * Opens an archive: by the record of an earlier reading, if there is one. Of a plain one on this machine the headers are read,
- * and the contents skipped.
+ * Opens an archive: by the record of an earlier reading, if there is one. Of a plain one on this machine that no image has the
+ * digest of, the headers are read, and the contents skipped.
  * @throws OverlaybdError BAD_DATA, BAD_FORMAT, LIMIT or UNSUPPORTED, BAD_CHECKSUM if it has not the digests that it must have,
  *   and what reading throws
  */
@@ -70,8 +70,8 @@ export async function openWholeLayer(
 ): Promise<TreeContent> {
   const { source, spec } = inner;
   const cached = cachedOf(spec);
-  // The digest of one without bytes costs nothing: a copy may have lost them.
-  if (format === 'tar' && !cached && source.size > 0) {
+  // Nothing says what its bytes must be. One without bytes costs nothing.
+  if (format === 'tar' && !cached && !rules.digests && source.size > 0) {
     const tree = await readArchive(source, tools.effort);
     return { kind: 'tree', format, tree, around: null, notes: [] };
   }
@@ -235,7 +235,8 @@ async function readVerified(
       }
       if (found instanceof OverlaybdError) throw settled(found);
       const { read } = found;
-      return { ...read, digests: { ...read.digests, blob: got }, chunks };
+      const plain = format === 'tar' ? got : read.digests.plain;
+      return { ...read, digests: { blob: got, plain }, chunks };
     }
     // Its table is of other bytes.
     if (!(found instanceof OverlaybdError)) found.giveBack();
@@ -263,7 +264,9 @@ async function readLayer(
   tools.effort.heap?.settle(0);
   const { effort, heap, giveBack } = attempt(tools.effort);
   const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], heap);
-  const hash = digests ? createHash('sha256') : null;
+  // A plain one is hashed once: as the blob that it is.
+  const isHashed = format === 'tar' && digests !== null && digests.blob !== null;
+  const hash = digests && !isHashed ? createHash('sha256') : null;
   const visit = (plain: Buffer): void => {
     hash?.update(plain);
     archive.add(plain);

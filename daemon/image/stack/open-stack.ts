@@ -183,6 +183,7 @@ async function openOnce(
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
     (await (await files.openPlain(of)).content(effort)).source;
   const rules: ContentRules = {
+    blob: blob.raw,
     mayBeRaw,
     mayBeUpper: mayBeUpper && mayBeRaw,
     toc,

@@ -29,6 +29,7 @@ import { writeZfile } from '../../../support/zfile-writer.js';
 const PLAIN = textBytes(1, 20_000);
 
 const RULES: ContentRules = {
+  blob: { kind: 'memory', name: 'nothing', memory: new SharedArrayBuffer(0) },
   mayBeRaw: true,
   mayBeUpper: false,
   toc: null,

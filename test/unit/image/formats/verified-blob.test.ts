@@ -6,7 +6,7 @@ import { ChunkDigester, type ChunkDigests } from '../../../../daemon/blob/chunk-
 import { ChunkMap } from '../../../../daemon/blob/chunk-map.js';
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
 import { comparedChunks, encodeCompared } from '../../../../daemon/image/formats/layer-record.js';
-import { verifyBlob } from '../../../../daemon/image/formats/verified-blob.js';
+import { verifyBlob, verifyFile } from '../../../../daemon/image/formats/verified-blob.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { MemorySource } from '../../../support/memory-source.js';
 import { randomBytes } from '../../../support/pattern.js';
@@ -110,6 +110,26 @@ await test('a record of the comparison takes its place', async (t) => {
   const bare = new FakeReaders(right);
   bare.comparesChunks = false;
   t.equal(await verify(bare), 0);
+});
+
+await test('a layer of a layout, once: a record says that it was compared', async (t) => {
+  const file = { kind: 'file', name: 'blob', fd: -1, base: 0, size: right.length } as const;
+  const key = { kind: 'file', digits: 'a'.repeat(64) } as const;
+  const rules = { recordKey: () => Promise.resolve(key) };
+  const records = { folder: t.testdir(), limit: null };
+  const verify = (readers: FakeReaders, expected = digest): Promise<void> =>
+    verifyFile(file, expected, rules, { readers, effort: UNBOUNDED, records });
+  const bad = new FakeReaders(wrong);
+  await t.rejects(verify(bad), {
+    code: 'BAD_CHECKSUM',
+    message: new RegExp(`: expected digest ${digest}, got sha256:\\w+ \\(300000 bytes\\)$`),
+  });
+  t.same(bad.dropped, [], 'no cache has it');
+  await verify(new FakeReaders(right));
+  // Its name says that it is the same file: the bytes are not read again.
+  await verify(new FakeReaders(wrong));
+  const other = `sha256:${createHash('sha256').update(wrong).digest('hex')}`;
+  await t.rejects(verify(new FakeReaders(right), other), { code: 'BAD_CHECKSUM' });
 });
 
 await test('a record that is damaged, or of something else, is none', async (t) => {

@@ -18,6 +18,7 @@ import { ImageEffort, TooLargeHere } from '../../../../daemon/opener/effort.js';
 import type { Unwrapped } from '../../../../daemon/image/formats/format.js';
 import { openWholeLayer, type WholeFormat } from '../../../../daemon/image/formats/whole-layers.js';
 import { UNBOUNDED, type Effort } from '../../../../daemon/lib/effort.js';
+import type { LayerDigests } from '../../../../daemon/registry/manifest-source.js';
 import { MemorySource } from '../../../support/memory-source.js';
 import { randomBytes } from '../../../support/pattern.js';
 import { writeUstar } from '../../../support/ustar.js';
@@ -72,6 +73,30 @@ class FakeReaders extends ReaderFactory {
       zfile: null,
     };
   }
+}
+
+for (const [format, bytes] of FORMS) {
+  await test(`${format} in a file: all of its bytes are compared if an image has their digest`, async (t) => {
+    const file = { kind: 'file', name: 'blob', fd: -1, base: 0, size: bytes.length } as const;
+    const wrong = Buffer.from(bytes);
+    wrong[wrong.length >>> 1] = (wrong[wrong.length >>> 1] as number) ^ 1;
+    const open = (stored: Buffer, digests: LayerDigests | null): Promise<unknown> => {
+      const readers = new FakeReaders(stored);
+      const inner = { spec: file, source: new MemorySource(stored), tar: null, zfile: null };
+      return openWholeLayer(format, inner, { digests }, tools(readers));
+    };
+    for (const digests of [
+      { blob: digestOf(bytes), plain: null },
+      { blob: digestOf(bytes), plain: digestOf(tar) },
+      // An archive of `docker save` has no other.
+      { blob: null, plain: digestOf(tar) },
+    ]) {
+      await open(bytes, digests);
+      await t.rejects(open(wrong, digests), { message: /digest|blob/ });
+    }
+    const other = { blob: digestOf(bytes), plain: digestOf(Buffer.from('other')) };
+    await t.rejects(open(bytes, other), { code: 'BAD_CHECKSUM' });
+  });
 }
 
 for (const [format, bytes] of FORMS) {
