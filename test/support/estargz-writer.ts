@@ -45,6 +45,8 @@ export interface WriteOptions {
   form: EstargzFooter['kind'] | 'zstd:chunked old' | 'zstd:chunked';
   /** Plain bytes of a piece at most. */
   pieceSize?: number;
+  /** Pieces in each gzip member, which have places in it (innerOffset); absent: one. Of eStargz. */
+  perMember?: number;
   /** Puts the headers of a real archive between the pieces: the blob is a tar.gz or tar.zst, too. */
   isArchive?: boolean;
   /** Changes the table before it is written. */
@@ -64,12 +66,21 @@ const HEADER = Buffer.alloc(512, 'header');
 
 export function writeEstargz(files: readonly TocFile[], options: WriteOptions): WrittenBlob {
   const { form, pieceSize = 1 << 20, isArchive = false, change = (toc) => toc } = options;
+  const { perMember = 1 } = options;
   const isZstd = form.startsWith('zstd');
   const stored = isZstd ? compress : (bytes: Buffer) => gzipSync(bytes);
   const begin = isArchive ? headersFrom(files, 0) : HEADER;
   const parts: Buffer[] = [stored(begin)];
   let at = parts[0]?.length ?? 0;
   const entries: Record<string, unknown>[] = [];
+  let member: Buffer[] = [];
+  const flush = (): void => {
+    if (member.length === 0) return;
+    const part = stored(Buffer.concat(member));
+    parts.push(part);
+    at += part.length;
+    member = [];
+  };
   for (const [i, { entry, bytes }] of files.entries()) {
     if (!bytes || bytes.length === 0) {
       entries.push(entry);
@@ -83,6 +94,7 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
           ? { ...entry, size: bytes.length, digest: sha256(bytes) }
           : { name: entry['name'], type: 'chunk', chunkOffset: offset }),
         offset: at,
+        ...(member.length > 0 && { innerOffset: Buffer.concat(member).length }),
         ...(rest > pieceSize && { chunkSize: pieceSize }),
         chunkDigest: sha256(piece),
       });
@@ -90,14 +102,17 @@ export function writeEstargz(files: readonly TocFile[], options: WriteOptions): 
       const padding = Buffer.alloc(isLast ? -bytes.length & 511 : 0);
       const header = isLast ? headersFrom(files, i + 1) : Buffer.alloc(0);
       const after = isArchive ? Buffer.concat([padding, header]) : HEADER;
-      const part =
-        form === 'zstd:chunked'
-          ? Buffer.concat([compress(piece), compress(after)])
-          : stored(Buffer.concat([piece, after]));
-      parts.push(part);
-      at += part.length;
+      if (form === 'zstd:chunked') {
+        const part = Buffer.concat([compress(piece), compress(after)]);
+        parts.push(part);
+        at += part.length;
+        continue;
+      }
+      member.push(Buffer.concat([piece, after]));
+      if (member.length === perMember) flush();
     }
   }
+  flush();
   const json = Buffer.from(JSON.stringify(change({ entries })));
   if (!isZstd) {
     const toc = gzipSync(writeUstar([{ name: 'stargz.index.json', bytes: json }]));

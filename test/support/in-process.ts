@@ -1,12 +1,22 @@
 // Opens images with the daemon's own opener in this process, and reads their disks; no NBD.
 import { createHash } from 'node:crypto';
+import { MessageChannel } from 'node:worker_threads';
 import type { Disk } from '../../daemon/lib/disk.js';
 import { ReaderFactory } from '../../daemon/image/disks/reader-factory.js';
 import { readLoaded } from '../../daemon/lib/loaded.js';
 import { LsmtIndex } from '../../daemon/lsmt/merged-index.js';
 import { BlobPool } from '../../daemon/image/plan/blob-pool.js';
 import { sourceOfWords, type Beside } from '../../daemon/image/plan/image-source.js';
+import { OPEN_TIMEOUT_MS } from '../../daemon/opener/lane.js';
 import { Opener, type OpenImage } from '../../daemon/opener/opener.js';
+import { parseReference } from '../../daemon/registry/reference.js';
+import {
+  NO_REMOTE,
+  noImages,
+  type Remote,
+  type RemoteImages,
+} from '../../daemon/registry/remote.js';
+import { resolveLocal } from '../../daemon/registry/resolve-local.js';
 
 export interface OpenDevice {
   readonly image: OpenImage;
@@ -16,14 +26,28 @@ export interface OpenDevice {
   close(): void;
 }
 
-/** @param paths as on the command line: one config, or blobs, bottom first */
+/** Resolves images in layouts and archives, as the fetcher's own line does, and has no registry. */
+const ON_THIS_MACHINE: Remote = {
+  ...NO_REMOTE,
+  images: () =>
+    ({
+      resolve: (name, index) => {
+        const reference = parseReference(name);
+        return reference.kind === 'registry' ? noImages() : resolveLocal(reference, null, index);
+      },
+    }) as Pick<RemoteImages, 'resolve'> as RemoteImages,
+  connect: () => ({ port: new MessageChannel().port1, platform: null, pull: 'missing' }),
+};
+
+/** @param paths as on the command line: one config, one image, or blobs, bottom first */
 export function openDevice(...paths: readonly string[]): Promise<OpenDevice> {
   return openBeside(paths, null);
 }
 
 async function openBeside(paths: readonly string[], beside: Beside | null): Promise<OpenDevice> {
   const readers = new ReaderFactory();
-  const opener = new Opener(new BlobPool(readers), readers, false);
+  const pool = new BlobPool(readers);
+  const opener = new Opener(pool, readers, false, OPEN_TIMEOUT_MS, ON_THIS_MACHINE);
   const image = await opener.open(
     sourceOfWords(paths, null, beside),
     () => null as OpenImage | null,

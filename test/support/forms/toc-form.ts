@@ -7,10 +7,7 @@ import {
 } from '../estargz-writer.js';
 import type { TreeFile } from './tree-files.js';
 
-export function writeTocForm(
-  files: readonly TreeFile[],
-  options: Pick<WriteOptions, 'form' | 'pieceSize'>,
-): WrittenBlob {
+export function writeTocForm(files: readonly TreeFile[], options: WriteOptions): WrittenBlob {
   // A table of contents has no entry for the root, but for one that says what it is like.
   return writeEstargz(files.map(tocFileOf), options);
 }
