@@ -24,12 +24,7 @@ const MAX_PASSES = 64;
  * @param end sector, exclusive
  * @returns sector; null: no entry ends there
  */
-export function mappedUpTo(
-  log: EntryLog,
-  first: number,
-  layer: number,
-  end: number,
-): number | null {
+function mappedUpTo(log: EntryLog, first: number, layer: number, end: number): number | null {
   let begin = end;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const before = begin;

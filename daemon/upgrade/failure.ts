@@ -1,15 +1,20 @@
 // Tells the predecessor why this daemon, its successor, does not become ready.
 
 import { messageBytes } from '../ipc/message-channel.js';
-import { postedError } from '../lib/posted-error.js';
+import { postedError, type PostedError } from '../lib/posted-error.js';
 import { SHUT_RDWR, sockets } from '../native/socket.js';
-import type { ToPredecessor } from './handover.js';
 
 /**
  * Has the process id of a predecessor that hears why its successor fails. A predecessor of version 0.1 takes any message for
  * "ready"; it passes the variable of its own predecessor on.
  */
 export const HEARING_VARIABLE = 'OVERLAYBD_NBD_HANDOVER_HEARING';
+
+/** What a daemon says to its predecessor, once. */
+export type ToPredecessor =
+  | { readonly type: 'ready' }
+  /** Only to one that hears it. */
+  | { readonly type: 'failed'; readonly error: PostedError };
 
 interface Waiting {
   readonly channel: number;

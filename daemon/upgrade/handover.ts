@@ -5,7 +5,6 @@
 import { fstatSync } from 'node:fs';
 import * as v from 'valibot';
 import { OverlaybdError, messageOf } from '../errors.js';
-import type { PostedError } from '../lib/posted-error.js';
 import { checked, strictObject, valueError, wholeNumber } from '../lib/schema.js';
 import type { DeviceCounters } from '../devices/device.js';
 import { descriptors } from '../native/descriptors.js';
@@ -56,11 +55,6 @@ export type ToSuccessor =
       /** The counters of the attached devices. Older predecessors leave this out. */
       readonly counters?: readonly DeviceCounters[];
     };
-
-export type ToPredecessor =
-  | { readonly type: 'ready' }
-  /** Only to a predecessor that hears it: see HEARING_VARIABLE. */
-  | { readonly type: 'failed'; readonly error: PostedError };
 
 /**
  * Reads what the predecessor passed on, or null. Removes the variable, and marks the descriptors close-on-exec.

@@ -14,10 +14,9 @@ import {
   FIRST_OFFERED_FD,
   HANDOVER_VARIABLE,
   type Handover,
-  type ToPredecessor,
   type ToSuccessor,
 } from './handover.js';
-import { HEARING_VARIABLE } from './failure.js';
+import { HEARING_VARIABLE, type ToPredecessor } from './failure.js';
 import type { Offer } from '../reactor/pool.js';
 
 /** Time limit from exec to ready: large images take time. */

@@ -6,8 +6,8 @@ import type { Logger } from '../log/logger.js';
 import { descriptors } from '../native/descriptors.js';
 import type { Clients } from '../listen/clients.js';
 import type { DeviceManager } from '../devices/manager.js';
-import { predecessorWaitsNoMore } from './failure.js';
-import type { ToPredecessor, ToSuccessor } from './handover.js';
+import { predecessorWaitsNoMore, type ToPredecessor } from './failure.js';
+import type { ToSuccessor } from './handover.js';
 import { peerOfOlder } from './older-peer.js';
 
 /**
