@@ -21,7 +21,19 @@ export interface BlobStore {
 export class OpenBlob extends FetchBlob {
   /** Numbers of connections. */
   readonly holders = new Set<number>();
+  /** For its reads. */
   readonly refetched = new Refetched();
+  /** For openings that failed; it outlives this object. Null: none did. */
+  doubted: Refetched | null = null;
+
+  override isOriginOnly(chunk: number, now: number): boolean {
+    return this.refetched.isRecent(chunk, now) || (this.doubted?.isRecent(chunk, now) ?? false);
+  }
+
+  override cameFromElsewhere(chunk: number): void {
+    this.refetched.forget(chunk);
+    this.doubted?.forget(chunk);
+  }
 
   status(): BlobStatus {
     const { map, spec } = this.cached;
@@ -46,6 +58,8 @@ export class OpenBlob extends FetchBlob {
 export interface BlobReports {
   readonly opened: (connection: number, ref: RegistryRef, spec: CachedSpec) => void;
   readonly closed: (connection: number, blob: number) => void;
+  /** What is remembered of openings of a blob of this name; null: nothing. */
+  readonly doubtedOf: (ref: RegistryRef) => Refetched | null;
   /** @returns when nothing uses the blob any more */
   readonly stop: (blob: OpenBlob) => Promise<void>;
 }
@@ -137,6 +151,7 @@ export class Blobs {
     if (known) return known;
     const opening = this.#store.blob(ref, spec).then((cached) => {
       const blob = new OpenBlob(ref, cached);
+      blob.doubted = this.#reports.doubtedOf(ref);
       this.#byNumber.set(cached.spec.blob, blob);
       return blob;
     });
@@ -157,7 +172,7 @@ export class Blobs {
 }
 
 /** The name includes the size, so that a manifest with a wrong size does no harm to those with the right one. */
-function nameOf({ digest, size }: RegistryRef): string {
+export function nameOf({ digest, size }: Pick<RegistryRef, 'digest' | 'size'>): string {
   return `${digest} ${size}`;
 }
 

@@ -2,16 +2,17 @@
 // other bytes than the registry's.
 
 import { CHUNK_SIZE } from '../blob/chunk-map.js';
-import type { OpenBlob } from './blobs.js';
+import { nameOf, type OpenBlob } from './blobs.js';
+import type { RegistryRef } from '../blob/blob-ref.js';
 import type { Clock } from './clock.js';
 import { DOUBT_PAUSE_MS, MAX_DOUBTED_BLOBS } from './limits.js';
 import type { ChunkRun } from './messages.js';
 import { Refetched } from './refetched.js';
-import type { Scheduler } from './scheduler.js';
+import { runsOf, type Refetcher } from './refetcher.js';
 import type { RangeClient } from './transfer.js';
 
 export interface DoubtParts {
-  readonly scheduler: Scheduler;
+  readonly refetcher: Refetcher;
   readonly client: RangeClient;
   readonly clock: Clock;
 }
@@ -21,11 +22,14 @@ export class Doubts {
   /** By name, the one that was doubted first in front: a failed opening closes its blobs, and is tried again. */
   readonly #known = new Map<string, Refetched>();
   readonly #running = new Map<OpenBlob, Promise<boolean>>();
-  /** Chunks. */
-  refetched = 0;
 
   constructor(parts: DoubtParts) {
     this.#parts = parts;
+  }
+
+  /** What is remembered of a blob that is opened again; null: nothing. */
+  of(ref: RegistryRef): Refetched | null {
+    return this.#known.get(nameOf(ref)) ?? null;
   }
 
   /** The registries may have other bytes now. */
@@ -76,17 +80,15 @@ export class Doubts {
     [first, last]: ChunkRun,
   ): { old: ChunkRun[]; isFresh: boolean } {
     const now = this.#parts.clock.now();
-    const old: [number, number][] = [];
+    const old: number[] = [];
     let isFresh = false;
     for (let chunk = first; chunk <= last; chunk++) {
       const verdicts = [blob.refetched, known].map((each) => each.verdict(chunk, now));
       if (verdicts.includes('again')) isFresh = true;
       if (verdicts.some((each) => each !== 'fetch') || blob.wanted.has(chunk)) continue;
-      const run = old.at(-1);
-      if (run?.[1] === chunk - 1) run[1] = chunk;
-      else old.push([chunk, chunk]);
+      old.push(chunk);
     }
-    return { old, isFresh };
+    return { old: runsOf(old), isFresh };
   }
 
   /** Asks the registry itself for one byte. */
@@ -110,25 +112,17 @@ export class Doubts {
     last: number,
     deadline: number,
   ): Promise<Error | null> {
-    const { scheduler, clock } = this.#parts;
-    blob.cached.drop(first, last);
-    this.refetched += last - first + 1;
-    return new Promise((resolve) => {
-      const done = (error: Error | null): void => {
-        if (!error) {
-          const chunks = Array.from({ length: last - first + 1 }, (_, i) => first + i);
-          for (const each of [blob.refetched, known]) each.fetched(chunks, clock.now());
-        }
-        resolve(error);
-      };
-      scheduler.want(blob, first, last, { class: 'demand', deadline, fromOrigin: true, done });
+    const memories = [blob.refetched, known];
+    return new Promise((done) => {
+      this.#parts.refetcher.fetch(blob, first, last, { deadline, memories, done });
     });
   }
 
-  #of({ ref: { digest, size } }: OpenBlob): Refetched {
-    const name = `${digest} ${size}`;
+  #of(blob: OpenBlob): Refetched {
+    const name = nameOf(blob.ref);
     let known = this.#known.get(name);
     if (!known) this.#known.set(name, (known = new Refetched(DOUBT_PAUSE_MS)));
+    blob.doubted = known;
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= MAX_DOUBTED_BLOBS) break;
       this.#known.delete(oldest);

@@ -99,6 +99,16 @@ export class FetchBlob {
     this.#refs = [ref];
   }
 
+  /** Whether a chunk is fetched past mirrors, whoever wants it: one of them may have had it wrong, and may have it wrong again. */
+  isOriginOnly(_chunk: number, _now: number): boolean {
+    return false;
+  }
+
+  /** Another process has fetched a chunk, perhaps from a mirror. */
+  cameFromElsewhere(_chunk: number): void {
+    // Of a blob that nobody doubts, that means nothing.
+  }
+
   /** @param totals of all blobs, to which it adds */
   prefetched(totals: PrefetchTotals): Prefetched {
     const bytesOf = (chunk: number): number => this.bytesOf(chunk, chunk);

@@ -1,4 +1,5 @@
-// Chunks that were fetched once more because their bytes were wrong: which of them may be asked for again. Pure.
+// Chunks that were fetched once more because their bytes were wrong: which of them may be asked for again, and which are fetched from
+// the registry itself until then. Pure.
 
 import { REFETCH_PAUSE_MS, REFETCH_GRACE_MS, MAX_REFETCHED } from './limits.js';
 
@@ -20,6 +21,16 @@ export class Refetched {
     const at = this.#times.get(chunk);
     if (at === undefined || now - at >= this.#pauseMs) return 'fetch';
     return now - at < REFETCH_GRACE_MS ? 'again' : 'refuse';
+  }
+
+  /** Whether it was fetched again so recently that the bytes of a mirror would make its verdict a lie. */
+  isRecent(chunk: number, now: number): boolean {
+    return this.verdict(chunk, now) !== 'fetch';
+  }
+
+  /** The bytes of a chunk are others now, and perhaps not the registry's own. */
+  forget(chunk: number): void {
+    this.#times.delete(chunk);
   }
 
   /** The chunks came from the registry itself. */

@@ -60,7 +60,10 @@ export class Scheduler {
     this.#clock = parts.clock;
     this.#deadlines = new Deadlines(parts.clock, (wait) => this.#late(wait));
     this.#elsewhere = new Elsewhere(parts.clock, {
-      arrived: (wanted) => this.#arrived(wanted),
+      arrived: (wanted) => {
+        wanted.blob.cameFromElsewhere(wanted.chunk);
+        this.#arrived(wanted);
+      },
       ours: (wanted) => this.#enqueue(wanted),
     });
   }
@@ -134,7 +137,7 @@ export class Scheduler {
       wanted = {
         blob,
         chunk,
-        fromOrigin,
+        fromOrigin: fromOrigin || blob.isOriginOnly(chunk, this.#clock.now()),
         state: 'checking',
         class: wait.class,
         host: null,

@@ -21,6 +21,7 @@ import type {
 } from './messages.js';
 import { postedError } from '../lib/posted-error.js';
 import { MAX_AHEAD_CHUNKS, type ChunkRange } from './read-ahead.js';
+import { Refetcher } from './refetcher.js';
 import type { Scheduler } from './scheduler.js';
 import type { RangeClient } from './transfer.js';
 
@@ -61,7 +62,7 @@ export class FetchService {
   readonly #clock: Clock;
   readonly blobs: Blobs;
   readonly doubts: Doubts;
-  #refetched = 0;
+  readonly #refetcher: Refetcher;
   readonly #connections = new Map<number, Connection>();
   /** Questions wait until what an earlier fetcher had open is open again. */
   #restored: Promise<void> = Promise.resolve();
@@ -70,10 +71,12 @@ export class FetchService {
     this.#parts = parts;
     this.#scheduler = parts.scheduler;
     this.#clock = parts.clock;
-    this.doubts = new Doubts(parts);
+    this.#refetcher = new Refetcher(parts);
+    this.doubts = new Doubts({ ...parts, refetcher: this.#refetcher });
     this.blobs = new Blobs(parts.store, {
       opened: (connection, ref, spec) => parts.tell({ type: 'opened', connection, ref, spec }),
       closed: (connection, blob) => parts.tell({ type: 'closed', connection, blob }),
+      doubtedOf: (ref) => this.doubts.of(ref),
       stop: (blob) => {
         parts.closing(blob);
         return this.#scheduler.remove(blob);
@@ -83,7 +86,7 @@ export class FetchService {
 
   /** Chunks that were fetched again because their bytes were wrong. */
   get refetched(): number {
-    return this.#refetched + this.doubts.refetched;
+    return this.#refetcher.count;
   }
 
   restore(held: readonly HeldBlob[]): void {
@@ -223,23 +226,9 @@ export class FetchService {
       blob.refetched.verdict(first + i, now),
     );
     if (verdicts.every((each) => each === 'refuse')) return done(wrongAgain(blob, first, last));
-    const dropped: number[] = [];
-    for (const [i, verdict] of verdicts.entries()) {
-      // Until the chunk comes the reader waits for it; then it reads again.
-      if (verdict !== 'fetch' || blob.wanted.has(first + i)) continue;
-      blob.cached.drop(first + i, first + i);
-      dropped.push(first + i);
-      this.#refetched++;
-    }
-    this.#scheduler.want(blob, first, last, {
-      class: 'demand',
-      deadline,
-      fromOrigin: true,
-      done: (error) => {
-        if (!error) blob.refetched.fetched(dropped, this.#clock.now());
-        done(error);
-      },
-    });
+    const isWrong = (chunk: number): boolean => verdicts[chunk - first] === 'fetch';
+    const memories = [blob.refetched];
+    this.#refetcher.fetch(blob, first, last, { deadline, memories, isWrong, done });
   }
 
   #hint(number: number, first: number, last: number): void {

@@ -21,6 +21,7 @@ function setup(...fakes: FakeBlob[]) {
     {
       opened: (connection, ref, { blob }) =>
         told.push(`${connection} opened ${ref.digest} as ${blob}`),
+      doubtedOf: () => null,
       closed: (connection, blob) => told.push(`${connection} closed ${blob}`),
       stop: (blob) => Promise.resolve(void told.push(`stop ${blob.ref.digest}`)),
     },
@@ -117,7 +118,12 @@ await t.test('the number of open blobs has a limit', async (test) => {
   const fake = new FakeBlob(1000, 'h', 'one of many');
   const blobs = new Blobs(
     { blob: () => Promise.resolve(fake) },
-    { opened: () => undefined, closed: () => undefined, stop: () => Promise.resolve() },
+    {
+      opened: () => undefined,
+      doubtedOf: () => null,
+      closed: () => undefined,
+      stop: () => Promise.resolve(),
+    },
   );
   const open = (number: number) => blobs.open(1, { ...fake.ref, digest: `sha256:${number}` });
   for (let number = 0; number < MAX_OPEN_BLOBS; number++) await open(number);

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { OpenBlob } from '../../../daemon/fetch/blobs.js';
 import { Doubts } from '../../../daemon/fetch/doubts.js';
+import { Refetcher } from '../../../daemon/fetch/refetcher.js';
 import {
   DOUBT_PAUSE_MS,
   MAX_DOUBTED_BLOBS,
@@ -17,7 +18,7 @@ function setup(fake = new FakeBlob(MIB), answers = true) {
   const { client, clock } = parts;
   if (answers) client.prompt.add(fake.ref.host);
   for (let chunk = 0; chunk < fake.chunks; chunk++) fake.map.set(chunk);
-  const doubts = new Doubts(parts);
+  const doubts = new Doubts({ ...parts, refetcher: new Refetcher(parts) });
   const again = async (runs: readonly ChunkRun[], blob = new OpenBlob(fake.ref, fake)) => {
     const result = doubts
       .fetchAgain(blob, runs, clock.now() + 20_000)

@@ -209,6 +209,47 @@ await t.test('what a failed opening has read is fetched again', async (test) => 
   test.match(messages.at(-1), [{ id: 4, error: { code: 'IO', message: /there are no chunks/ } }]);
 });
 
+await t.test('a mirror is not asked again for what it may have had wrong', async (test) => {
+  const fake = new FakeBlob(MIB);
+  const { ask, read, client, clock } = setup(test, fake);
+  client.prompt.add(fake.ref.host);
+  const { blob } = fake.spec;
+  const runs = [[1, 2]] as const;
+  await ask({ type: 'open', id: 1, ref: fake.ref });
+  await ask(read(2, fake, 0, 3));
+  await ask({ type: 'doubt', id: 3, blob, runs, deadline: clock.now() + 20_000 });
+  // Both are evicted, the blob is closed, and it is opened again.
+  fake.map.clear(1, 3);
+  await ask({ type: 'close', blob });
+  await ask({ type: 'open', id: 4, ref: fake.ref });
+  await clock.pass(120_000);
+  const asked = (): { first: number; fromOrigin: boolean }[] =>
+    client.requests.map(({ first, fromOrigin }) => ({ first: first / 65536, fromOrigin }));
+  const { length } = client.requests;
+  await ask(read(5, fake, 1, 3));
+  test.same(asked().slice(length), [
+    { first: 1, fromOrigin: true },
+    { first: 3, fromOrigin: false },
+  ]);
+  // Another process brings one of them: from where is not known.
+  fake.map.clear(1, 1);
+  fake.foreign.add(1);
+  const reading = ask(read(6, fake, 1, 1));
+  await clock.pass(50);
+  fake.foreign.clear();
+  fake.claims.add(1);
+  await clock.pass(50);
+  await reading;
+  await ask({ type: 'doubt', id: 7, blob, runs, deadline: clock.now() + 20_000 });
+  test.same(asked().at(-1), { first: 1, fromOrigin: true }, 'it is doubted once more');
+  test.equal(fake.drops, 3);
+  await clock.pass(3_600_000);
+  fake.map.clear(2, 2);
+  const before = client.requests.length;
+  await ask(read(8, fake, 2));
+  test.same(asked()[before], { first: 2, fromOrigin: false }, 'after an hour');
+});
+
 await t.test(
   'the digests of chunks are those of the blob, and the next fetcher has them',
   async (test) => {
