@@ -21,7 +21,7 @@ export interface ImagePlace {
   referrers(digest: string): Promise<FoundReferrers>;
   blob(layer: Descriptor): BlobRef;
   /**
-   * A SOCI index in a repository of its own.
+   * A SOCI index in a repository or a layout of its own.
    * @throws OverlaybdError BAD_ARGUMENT if the place has no network, and what `manifest` throws
    */
   index(reference: string): Promise<PlacedIndex>;

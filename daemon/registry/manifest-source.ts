@@ -106,7 +106,7 @@ export type GivenIndex =
   /** It is where the image is. */
   | { readonly kind: 'digest'; readonly digest: string }
   | { readonly kind: 'bytes'; readonly digest: string; readonly bytes: Uint8Array }
-  /** In a repository of its own, with its ztocs: "docker://HOST/REPOSITORY:TAG". */
+  /** In a repository or a layout, with its ztocs: "docker://HOST/REPOSITORY:TAG", "oci:/FOLDER:TAG". */
   | { readonly kind: 'reference'; readonly reference: string };
 
 /** Where blobs are that a layer names by their SHA-256 in hexadecimal. */

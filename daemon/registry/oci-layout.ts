@@ -16,11 +16,12 @@ import { checkBytes } from './digest.js';
 import { sha256Of } from '../lib/sha256.js';
 import type { FetchedManifest, GivenIndex, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js';
-import { OCI_INDEX, REF_NAME } from './media-types.js';
+import { OCI_INDEX, OCI_MANIFEST, REF_NAME } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
-import type { LayoutReference } from './reference.js';
+import { parseReference, type LayoutReference } from './reference.js';
 import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
 import type { ImagePlace, ManifestName } from './image-place.js';
+import type { PlacedIndex } from './soci-index.js';
 import { checkSize, resolveManifest } from './resolve-manifest.js';
 
 /** Tags that a message lists. */
@@ -39,27 +40,18 @@ export async function resolveLayout(
   platform: string | null,
   given: GivenIndex | null = null,
 ): Promise<ResolvedImage> {
-  const { name } = reference;
   const wanted = platformOf(platform);
-  const folder = resolve(reference.folder);
-  const bytes = await readSmallFile(join(folder, 'index.json'), MAX_MANIFEST_SIZE).catch(
-    async (error: unknown): Promise<never> => {
-      throw await noLayout(name, folder, error);
-    },
-  );
-  const index = parseManifest(bytes, OCI_INDEX, { path: join(folder, 'index.json') });
-  const entries = index.kind === 'index' ? index.manifests : [];
+  const { bytes, entries } = await readLayout(reference);
   /** Of blobs by path, as their descriptors have them. */
   const sizes = new Map<string, number>();
-  const place = placeOf(name, folder, entries, sizes);
+  const place = placeOf(reference.name, resolve(reference.folder), entries, sizes);
   const entry = chosen(entries, reference);
   const top: FetchedManifest = entry
     ? await place.manifest(entry)
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
   const image = await resolveManifest(top, place, wanted, given);
-  const ztocs = [...(image.ztocs?.values() ?? [])].flatMap(({ ref, prefetch }) =>
-    prefetch ? [ref, prefetch.ref] : [ref],
-  );
+  // Without a list of what to fetch first, the layer opens all the same.
+  const ztocs = [...(image.ztocs?.values() ?? [])].map(({ ref }) => ref);
   const targets = [...(image.targets?.values() ?? [])].flatMap((each) =>
     each.kind === 'unsized' ? [] : [each],
   );
@@ -68,6 +60,41 @@ export async function resolveLayout(
     sizes,
   );
   return image;
+}
+
+/**
+ * A SOCI index in a layout, where its ztocs are, too.
+ * @param reference of that layout; with a digest, index.json need not list it
+ * @throws OverlaybdError as {@link resolveLayout} does
+ */
+export async function layoutIndex(reference: LayoutReference): Promise<PlacedIndex> {
+  const { name, digest } = reference;
+  const folder = resolve(reference.folder);
+  const { entries } = await readLayout(reference);
+  const entry =
+    digest === null ? chosen(entries, reference) : { digest, mediaType: OCI_MANIFEST, size: null };
+  if (!entry) throw errorOf('NOT_FOUND', name, 'index.json names no SOCI index');
+  const fetched = await placeOf(name, folder, entries, new Map()).manifest(entry);
+  return {
+    fetched,
+    blob: (descriptor) => fileRef(pathOf(folder, descriptor.digest)),
+    again: `oci:${folder}@${fetched.digest}`,
+  };
+}
+
+/** What index.json lists. */
+async function readLayout({
+  name,
+  folder: named,
+}: LayoutReference): Promise<{ bytes: Buffer; entries: readonly Descriptor[] }> {
+  const folder = resolve(named);
+  const bytes = await readSmallFile(join(folder, 'index.json'), MAX_MANIFEST_SIZE).catch(
+    async (error: unknown): Promise<never> => {
+      throw await noLayout(name, folder, error);
+    },
+  );
+  const index = parseManifest(bytes, OCI_INDEX, { path: join(folder, 'index.json') });
+  return { bytes, entries: index.kind === 'index' ? index.manifests : [] };
 }
 
 /** What is wrong with a folder whose index.json cannot be read. */
@@ -130,8 +157,10 @@ function placeOf(
       return fileRef(path);
     },
     target: (digest) => fileRef(pathOf(folder, digest)),
-    index: (reference) => {
-      const why = `the SOCI index of an image in a layout is in that layout or in a file, and not in ${reference}`;
+    index: (named) => {
+      const reference = parseReference(named);
+      if (reference.kind === 'oci') return layoutIndex(reference);
+      const why = `the SOCI index of an image in a layout is in a layout or in a file, and not in ${named}`;
       return Promise.reject(errorOf('BAD_ARGUMENT', within(name, '--soci-index'), why));
     },
     config: async ({ digest }) => {

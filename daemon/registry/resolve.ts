@@ -20,6 +20,7 @@ import { platformOf } from './platform.js';
 import { parseReference, type RegistryReference } from './reference.js';
 import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
 import type { SilentHosts } from './silent-hosts.js';
+import { layoutIndex } from './oci-layout.js';
 import type { PlacedIndex } from './soci-index.js';
 import type { FoundReferrers, ImagePlace } from './image-place.js';
 import { checkSize, resolveManifest } from './resolve-manifest.js';
@@ -83,7 +84,7 @@ async function resolveAll(
   return { ...image, notes: [...manifests.notes, ...image.notes] };
 }
 
-/** A SOCI index in another repository than its image. Its ztocs are there, too. */
+/** A SOCI index in another repository than its image, or in a layout. Its ztocs are there, too. */
 async function indexElsewhere(
   name: string,
   { pull, newerPatienceMs, silent }: ResolveOptions,
@@ -91,8 +92,9 @@ async function indexElsewhere(
   known: KnownManifests,
 ): Promise<PlacedIndex> {
   const reference = parseReference(name);
+  if (reference.kind === 'oci') return layoutIndex(reference);
   if (reference.kind !== 'registry') {
-    throw errorOf('BAD_ARGUMENT', name, 'not the name of a SOCI index in a registry');
+    throw errorOf('BAD_ARGUMENT', name, 'not the name of a SOCI index in a registry or a layout');
   }
   const waiting = { patienceMs: newerPatienceMs, silent };
   const manifests = new RepositoryManifests(reference, pull, source, known, waiting);

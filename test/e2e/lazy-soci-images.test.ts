@@ -266,11 +266,41 @@ await t.test('--soci-index names it: by its digest or as a file', async (test) =
   await isGood(test, apart);
   await apart.stop(test);
   test.ok(other.log.filter({ kind: 'blob' }).length > 0, 'the ztocs are there, too');
+  const inLayout = `oci:${elsewhere.folder}:index`;
+  const byDigest = `oci:${elsewhere.folder}@${digest}`;
+  const remote = [front.name(REPOSITORY, 'hidden'), ...remoteOptions([front], cache)];
+  const open = remoteOptions([front, other], cache);
+  for (const args of [
+    [name, '--soci-index', inLayout],
+    [name, '--soci-index', byDigest],
+    [...remote, '--soci-index', inLayout],
+    [
+      front.name(REPOSITORY, 'hidden'),
+      '--soci-index',
+      other.name('soci/indexes', 'index').replace('docker://', ''),
+      ...open,
+      '--registry-config',
+      logins,
+    ],
+  ]) {
+    const got = await runDaemon(['verify', ...args]);
+    test.match(
+      got.stdout,
+      new RegExp(`the SOCI index ${digest} is used: 2 of 3 layers`),
+      got.stderr,
+    );
+    test.match([got.code, got.stdout], [0, /good: 3 layers/], got.stderr);
+  }
   const layer = layout.blob(describe('', upper.layer).digest)?.path as string;
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[name, '--soci-index', subject], 1, /0{64}/],
     [[name, '--soci-index', '/proc/nonexistent'], 1, /\/nonexistent/],
     [[name, '--soci-index', layer], 1, /SOCI index/],
+    [
+      [name, '--soci-index', `${inLayout}-none`],
+      1,
+      /index\.json has no index-none; it has "index"/,
+    ],
     [[layer, '--soci-index', file], 2, /--soci-index: only for images of registries and layouts/],
     [
       [`docker-archive:${file}`, '--soci-index', file],

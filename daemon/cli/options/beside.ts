@@ -5,6 +5,7 @@ import type { Argv } from 'yargs';
 import type { Beside } from '../../image/plan/image-source.js';
 import { isSha256 } from '../../lib/sha256.js';
 import { badArgument } from './values.js';
+import { configuredWords } from './words.js';
 
 export interface BesideArguments {
   'toc-blob'?: string | undefined;
@@ -58,7 +59,7 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('soci-index', {
-      describe: 'DIGEST, docker://REFERENCE or FILE: the SOCI index of the image; or "none"',
+      describe: 'DIGEST, REFERENCE or FILE: the SOCI index of the image; or "none"',
       type: 'string',
       requiresArg: true,
     })
@@ -105,18 +106,17 @@ function choicesOf({
   }
   if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {
-    ...(sociIndex !== undefined && {
-      sociIndex: isFile(sociIndex) ? resolve(sociIndex) : sociIndex,
-    }),
+    ...(sociIndex !== undefined && { sociIndex: indexOf(sociIndex) }),
     ...(layer !== undefined && { layer }),
     ...(blobs !== undefined && { blobs: resolve(blobs) }),
     ...(insecure === true && { insecureToc: true as const }),
   };
 }
 
-/** Whether the name of a SOCI index is a path. */
-function isFile(index: string): boolean {
-  return index !== 'none' && !isSha256(index) && !index.startsWith('docker://');
+/** The name of a SOCI index: a name of a registry needs a host, as in a configuration. */
+function indexOf(word: string): string {
+  if (word === 'none' || isSha256(word)) return word;
+  return configuredWords([word], process.cwd())[0] as string;
 }
 
 /** The same as words of a command line. */

@@ -5,8 +5,8 @@ import { isSha256, sha256Of } from '../../lib/sha256.js';
 import { MAX_MANIFEST_SIZE } from '../../registry/manifest.js';
 import type { GivenIndex } from '../../registry/manifest-source.js';
 
-/** How the name of a SOCI index in a registry begins. */
-const IN_REGISTRY = /^docker:\/\//;
+/** How the name of a SOCI index in a registry or a layout begins. */
+const IS_REFERENCE = /^(?:docker:\/\/|oci:)/;
 
 /**
  * Reads the SOCI index that is named for an image.
@@ -16,7 +16,7 @@ const IN_REGISTRY = /^docker:\/\//;
 export async function givenIndex(named: string): Promise<GivenIndex> {
   if (named === 'none') return { kind: 'none' };
   if (isSha256(named)) return { kind: 'digest', digest: named };
-  if (IN_REGISTRY.test(named)) return { kind: 'reference', reference: named };
+  if (IS_REFERENCE.test(named)) return { kind: 'reference', reference: named };
   const bytes = await readSmallFile(named, MAX_MANIFEST_SIZE);
   return { kind: 'bytes', digest: sha256Of(bytes), bytes };
 }

@@ -26,7 +26,7 @@ export interface Beside {
   /** Whether layers of an image may have tables of contents that the manifest has no digest of; absent: no. */
   readonly insecureToc?: true;
   /**
-   * The SOCI index of an image: its digest, its name in a registry ("docker://..."), or the path of a file that has it; "none":
+   * The SOCI index of an image: its digest, its name in a registry or a layout ("docker://...", "oci:..."), or the path of a file that has it; "none":
    * the image is opened without one; absent: as the image says.
    */
   readonly sociIndex?: string;

@@ -1,4 +1,5 @@
 // From a reference to an image with a SOCI index, and to the same index later.
+import { join } from 'node:path';
 import { test } from 'tap';
 import type { GivenIndex, ResolvedImage } from '../../../daemon/registry/manifest-source.js';
 import { parseReference, type RegistryReference } from '../../../daemon/registry/reference.js';
@@ -14,6 +15,8 @@ import {
   sha256,
   type Json,
 } from '../../support/memory-registry.js';
+import { ImageLayout } from '../../support/registry/image-layout.js';
+import { OCI } from '../../support/registry/media-types.js';
 
 const AMD64 = { platform: { os: 'linux', architecture: 'amd64' } };
 const PLAIN = imageManifest([descriptor(OCI_GZIP_LAYER, 'one'), descriptor(OCI_GZIP_LAYER, 'two')]);
@@ -85,7 +88,25 @@ await test('the SOCI index of an image: the newest, one that is named, none, or 
   registry.put(sociIndex('moved', manifest), 'index');
   const later = await resolve(registry, { kind: 'reference', reference: again });
   t.same(ztocOf(later), ztocOf(elsewhere));
+  const layout = new ImageLayout(t.testdir());
+  const bytes = encode(sociIndex('local', manifest));
+  await layout.putManifest(bytes, OCI.manifest, 'index');
+  const tag = `oci:${layout.folder}:index`;
+  const local = await resolve(registry, { kind: 'reference', reference: tag });
+  const { digest } = blobOf('local');
+  t.match(ztocOf(local), {
+    kind: 'file',
+    path: join(layout.folder, 'blobs', digest.replace(':', '/')),
+  });
+  t.equal(local.sociIndex, `oci:${layout.folder}@${sha256(bytes)}`);
+  // Its digest is enough.
+  await layout.putManifest(encode(sociIndex('other', manifest)), OCI.manifest, 'index');
+  const same = await resolve(registry, { kind: 'reference', reference: String(local.sociIndex) });
+  t.same(ztocOf(same), ztocOf(local));
   await t.rejects(resolve(registry, { kind: 'reference', reference: 'oci:/a:b' }), {
+    code: 'NOT_FOUND',
+  });
+  await t.rejects(resolve(registry, { kind: 'reference', reference: 'docker-archive:/a' }), {
     code: 'BAD_ARGUMENT',
   });
 });

@@ -20,6 +20,9 @@ await test('what lies beside a layer', (t) => {
   t.same(besideOf({ ztoc: ['a', 'none'] }), { tocBlob: null, tocDigest: null, ztocs });
   t.match(besideOf({ 'soci-index': digest }), { sociIndex: digest });
   t.match(besideOf({ 'soci-index': 'a' }), { sociIndex: resolve('a') });
+  const named = 'reg.example/app:index';
+  t.match(besideOf({ 'soci-index': named }), { sociIndex: `docker://${named}` });
+  t.match(besideOf({ 'soci-index': 'oci:a:index' }), { sociIndex: `oci:${resolve('a')}:index` });
   for (const name of ['none', 'docker://reg.example/app:index']) {
     t.match(besideOf({ 'soci-index': name }), { sociIndex: name });
   }
