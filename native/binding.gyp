@@ -11,6 +11,8 @@
       'src/attributes-binding.cc',
       'src/block-decoder.cc',
       'src/block-decoder-binding.cc',
+      'src/block-offsets.cc',
+      'src/block-offsets-binding.cc',
       'src/cache-file.cc',
       'src/cache-file-binding.cc',
       'src/cache-jobs.cc',

@@ -2,6 +2,8 @@
 // memory, built once and read by every reactor. Not the on-disk form, which is a list of lengths.
 
 import { formatError, type OverlaybdError } from '../errors.js';
+import { viewOf } from '../lib/bytes.js';
+import { addLengths } from '../native/block-offsets.js';
 import { BLOCK_CRC_SIZE, MAX_STORED_OVERHEAD, ZFILE_HEADER_SIZE } from './format.js';
 
 /** Within a group, offsets are deltas from the group's first block: u16, or u32 for large blocks. */
@@ -106,43 +108,33 @@ export class JumpTableBuilder {
    * Takes the next `count` lengths, little-endian u32 as on disk.
    * @throws OverlaybdError BAD_FORMAT if one is out of bounds
    */
-  push(lengths: DataView, count: number): void {
-    // All in locals: opening an image runs through this once, before V8 has compiled it.
-    const { groupShift, groups, deltas } = this.#data;
-    const groupMask = (1 << groupShift) - 1;
-    const minLength = this.#minLength;
-    const maxLength = this.#maxLength;
-    const indexOffset = this.#indexOffset;
-    let next = this.#next;
-    let offset = this.#offset;
-    let groupOffset = groups[next >>> groupShift] as number;
-    for (let i = 0; i < count; i++) {
-      const length = lengths.getUint32(i * 4, true);
-      if (length < minLength || length > maxLength) {
-        throw this.#problem(next, `${minLength} to ${maxLength} bytes`, length);
-      }
-      offset += length;
-      if (offset > indexOffset) {
-        const expected = `blocks that end before the jump table at ${indexOffset}`;
-        throw this.#problem(next, expected, offset);
-      }
-      next++;
-      if ((next & groupMask) === 0) {
-        groupOffset = offset;
-        groups[next >>> groupShift] = offset;
-      }
-      deltas[next] = offset - groupOffset;
-    }
-    this.#next = next;
-    this.#offset = offset;
+  push(lengths: Uint8Array, count: number): void {
+    const end = this.#indexOffset;
+    const [minLength, maxLength] = [this.#minLength, this.#maxLength];
+    const [next, offset] = [this.#next, this.#offset];
+    const added = { lengths, count, next, offset, minLength, maxLength, end };
+    const taken = addLengths(this.#data, added);
+    this.#next = next + taken;
+    this.#offset = this.finish().offsetOf(this.#next);
+    if (taken < count) throw this.#wrong(viewOf(lengths).getUint32(taken * 4, true));
   }
 
-  /** The finished table. The caller has pushed exactly `count` lengths. */
+  /** The table so far: all of it, if the caller has pushed exactly `count` lengths. */
   finish(): JumpTable {
     return new JumpTable(this.#data);
   }
 
-  #problem(entry: number, expected: string, got: number): OverlaybdError {
+  /** @param length of the next block: it is not within the limits */
+  #wrong(length: number): OverlaybdError {
+    if (length < this.#minLength || length > this.#maxLength) {
+      return this.#problem(`${this.#minLength} to ${this.#maxLength} bytes`, length);
+    }
+    const expected = `blocks that end before the jump table at ${this.#indexOffset}`;
+    return this.#problem(expected, this.#offset + length);
+  }
+
+  #problem(expected: string, got: number): OverlaybdError {
+    const entry = this.#next;
     return formatError({
       blob: this.#blob,
       section: `zfile jump table entry ${entry}`,

@@ -2,7 +2,7 @@
 
 import { algorithmFromNumber, type Algorithm } from '../codec/algorithm.js';
 import { formatError, throwProblem, type ProblemSink } from '../errors.js';
-import { hex32, viewOf } from '../lib/bytes.js';
+import { hex32 } from '../lib/bytes.js';
 import { BLOCKS_A_UNIT, UNBOUNDED, type Effort } from '../lib/effort.js';
 import { crc32c } from '../native/crc32c.js';
 import { readFully, readInto, type BlobSource } from '../blob/source.js';
@@ -170,7 +170,7 @@ async function loadTable(
     await readInto(source, indexOffset + at, bytes);
     crc = crc32c(bytes, 0, length, crc);
     const count = Math.min(length / 4, blocks - pushed);
-    builder.push(viewOf(bytes), count);
+    builder.push(bytes, count);
     pushed += count;
   }
   // The flag of the page that has the values: a trailer may differ from its header.

@@ -27,6 +27,7 @@ NAPI_MODULE_INIT() {
   static_cast<void>(limited);
   return Guarded(env, [env, exports] {
     ExportAttributes(AddPart(env, exports, "attributes"));
+    ExportBlockOffsets(AddPart(env, exports, "blockOffsets"));
     ExportSockets(AddPart(env, exports, "sockets"));
     ExportDescriptors(AddPart(env, exports, "descriptors"));
     const Napi::Object files = AddPart(env, exports, "files");

@@ -7,6 +7,7 @@
 namespace overlaybd_nbd {
 
 void ExportAttributes(Napi::Object attributes);
+void ExportBlockOffsets(Napi::Object offsets);
 void ExportSockets(Napi::Object sockets);
 void ExportDescriptors(Napi::Object descriptors);
 void ExportFiles(Napi::Object files);

@@ -19,6 +19,7 @@
 
 #include "../../native/src/address.h"
 #include "../../native/src/block-decoder.h"
+#include "../../native/src/block-offsets.h"
 #include "../../native/src/cache-file.h"
 #include "../../native/src/cache-jobs.h"
 #include "../../native/src/codec-library.h"
@@ -85,6 +86,48 @@ void TestCrcImplementations() {
     CHECK(one.function(noise.data(), noise.size(), 0) == Bitwise(noise.data(), noise.size(), 0));
     CHECK(~one.function(reinterpret_cast<const uint8_t*>("123456789"), 9, ~0u) == 0xe3069283);
     CHECK(one.function(nullptr, 0, 5) == 5);
+  }
+}
+
+// A table of exactly its size in memory of its own, so that a write past it is seen.
+struct OffsetTable {
+  std::vector<double> groups;
+  std::vector<uint8_t> deltas;
+  BlockOffsets table;
+
+  OffsetTable(size_t count, unsigned shift, bool is_wide)
+      : groups((count >> shift) + 1), deltas((count + 1) * (is_wide ? 4 : 2)) {
+    table = {groups.data(), groups.size(), shift, deltas.data(), count + 1, is_wide};
+  }
+
+  uint64_t OffsetOf(size_t index) const {
+    const size_t width = table.is_wide ? 4 : 2;
+    uint64_t delta = 0;
+    for (size_t byte = 0; byte < width; ++byte) {
+      delta |= static_cast<uint64_t>(deltas[index * width + byte]) << (8 * byte);
+    }
+    return static_cast<uint64_t>(groups[index >> table.group_shift]) + delta;
+  }
+};
+
+void TestBlockOffsets() {
+  const std::vector<uint8_t> lengths = {9, 0, 0, 0, 0, 1, 0, 0, 7, 0, 0, 0, 255, 255, 255, 255};
+  const LengthLimits any = {0, UINT32_MAX, UINT64_MAX};
+  for (const bool is_wide : {false, true}) {
+    OffsetTable made(4, 1, is_wide);
+    made.groups[0] = 100;
+    CHECK(AddLengths(made.table, 0, 100, lengths.data(), 2, any) == 2);
+    CHECK(AddLengths(made.table, 2, 365, lengths.data() + 8, 1, any) == 1);
+    CHECK(made.OffsetOf(0) == 100 && made.OffsetOf(1) == 109);
+    CHECK(made.OffsetOf(2) == 365 && made.OffsetOf(3) == 372);
+    CHECK(AddLengths(made.table, 3, 372, lengths.data(), 2, any) == kNoRoom);
+    CHECK(AddLengths(made.table, 5, 372, lengths.data(), 0, any) == kNoRoom);
+    CHECK(AddLengths(made.table, SIZE_MAX, 0, lengths.data(), SIZE_MAX, any) == kNoRoom);
+    CHECK(AddLengths(made.table, 0, 100, lengths.data(), 4, {8, UINT32_MAX, UINT64_MAX}) == 2);
+    CHECK(AddLengths(made.table, 0, 100, lengths.data(), 4, {0, 255, UINT64_MAX}) == 1);
+    CHECK(AddLengths(made.table, 0, 100, lengths.data(), 4, {0, UINT32_MAX, 371}) == 2);
+    made.table.group_count = 1;
+    CHECK(AddLengths(made.table, 0, 100, lengths.data(), 2, any) == kNoRoom);
   }
 }
 
@@ -487,6 +530,7 @@ void TestMountOfPath() {
 int main() {
   signal(SIGPIPE, SIG_DFL);
   TestCrcImplementations();
+  TestBlockOffsets();
   TestVerifyBlocks();
   TestBlockDecoder();
   TestTcp();

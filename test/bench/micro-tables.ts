@@ -31,8 +31,8 @@ function measureJumpTable(blocks: number): { blocks: number; rate: Spread } {
     indexOffset: 2 ** 40,
   });
   const next = seededRandom(blocks);
-  const lengths = new DataView(new ArrayBuffer(4 * blocks));
-  for (let i = 0; i < blocks; i++) lengths.setUint32(4 * i, 1024 + ((next() >>> 8) % 2048), true);
+  const lengths = Buffer.alloc(4 * blocks);
+  for (let i = 0; i < blocks; i++) lengths.writeUInt32LE(1024 + ((next() >>> 8) % 2048), 4 * i);
   builder.push(lengths, blocks);
   const table = builder.finish();
   const queries = Uint32Array.from({ length: QUERIES }, () => (next() >>> 8) % blocks);

@@ -18,9 +18,9 @@ function builderOf(count: number, options: Options): JumpTableBuilder {
 }
 
 function push(builder: JumpTableBuilder, ...lengths: number[]): void {
-  const view = new DataView(new ArrayBuffer(4 * lengths.length));
-  lengths.forEach((length, i) => view.setUint32(4 * i, length, true));
-  builder.push(view, lengths.length);
+  const bytes = Buffer.alloc(4 * lengths.length);
+  lengths.forEach((length, i) => bytes.writeUInt32LE(length, 4 * i));
+  builder.push(bytes, lengths.length);
 }
 
 function build(lengths: readonly number[], options: Options): JumpTable {

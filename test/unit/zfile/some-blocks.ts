@@ -12,8 +12,8 @@ export function blocksOf(lengths: readonly number[], blockSize: number, verify =
     dictSize: 0,
     indexOffset: 2 ** 40,
   });
-  const words = new DataView(new ArrayBuffer(4 * lengths.length));
-  lengths.forEach((length, i) => words.setUint32(4 * i, length, true));
+  const words = Buffer.alloc(4 * lengths.length);
+  lengths.forEach((length, i) => words.writeUInt32LE(length, 4 * i));
   builder.push(words, lengths.length);
   const table = builder.finish().data;
   const originalSize = (lengths.length - 1) * blockSize + 100;

@@ -25,8 +25,8 @@ function zfile(digest: string, blocks: number, stored: number): SourceSpec {
     dictSize: 0,
     indexOffset: 2 ** 52,
   });
-  const lengths = new DataView(new ArrayBuffer(4 * blocks));
-  for (let i = 0; i < blocks; i++) lengths.setUint32(4 * i, stored, true);
+  const lengths = Buffer.alloc(4 * blocks);
+  for (let i = 0; i < blocks; i++) lengths.writeUInt32LE(stored, 4 * i);
   builder.push(lengths, blocks);
   const size = 512 + blocks * stored;
   return {
