@@ -1,7 +1,7 @@
 // The files of a disk that is an EROFS image, read without the kernel and without a program: only the pages of the image that
 // are needed for the files that somebody looks at.
 
-import { formatError } from '../errors.js';
+import { formatError, messageOf } from '../errors.js';
 import { chunkForm, chunkPlace, flatExtents, type Extent } from '../erofs/reader/contents.js';
 import {
   areInside,
@@ -13,11 +13,11 @@ import { readDirectory } from '../erofs/reader/directory.js';
 import { areReadable } from '../erofs/reader/features.js';
 import { inodePlace, readInode, type ErofsInode } from '../erofs/reader/inode.js';
 import { NO_BLOCK } from '../erofs/format.js';
-import { MAX_PAGED_DIRECTORY_BYTES } from '../erofs/reader/limits.js';
 import { PagedImage, type PagedBytes } from '../erofs/reader/paged-image.js';
 import { MAX_XATTR_ENTRY_BYTES, readXattrs, sharedXattrs } from '../erofs/reader/xattrs.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
-import { MAX_TARGET_BYTES } from '../tree/limits.js';
+import { errorOf } from '../lib/fault.js';
+import { MAX_FILE_BYTES, MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../tree/limits.js';
 import { compareBytes } from '../tree/names.js';
 import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 
@@ -30,20 +30,27 @@ const INODE_SIZE = 64;
 interface ErofsDisk {
   readonly image: PagedImage;
   readonly slots: readonly DeviceSlot[];
+  /** Why no program reads compressed contents; null: there should be none. */
+  readonly missing: unknown;
 }
 
 /**
+ * @param missing why no program shows the image; null: one may do that. Without one, names and attributes of an image with
+ *   compressed files are shown all the same
  * @returns null if the bytes are no EROFS image, or one with features that only a program knows, such as compressed files
  * @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws
  */
-export async function erofsRoot(bytes: PagedBytes): Promise<ImageFile | null> {
+export async function erofsRoot(
+  bytes: PagedBytes,
+  missing: unknown = null,
+): Promise<ImageFile | null> {
   const image = await PagedImage.open(bytes);
-  if (!image || !areReadable(image.superblock)) return null;
+  if (!image || !areReadable(image.superblock, missing !== null)) return null;
   const { superblock, blob: name, end: size } = image;
   const read = image.read.bind(image);
   const slots = await deviceTable({ name, size, read }, superblock);
   if (!areInside(slots, size, superblock)) return null;
-  const root = await fileOf({ image, slots }, superblock.rootNid);
+  const root = await fileOf({ image, slots, missing }, superblock.rootNid);
   if (root.type !== 'dir') throw bad(image, root.node, 'a directory', `mode ${root.node.mode}`);
   return root;
 }
@@ -118,6 +125,14 @@ class ErofsFile implements ImageFile {
   async *#extents(): AsyncGenerator<Extent> {
     const { node } = this;
     const { superblock, end, blob } = this.#image;
+    const { missing } = this.#disk;
+    if (node.size > MAX_FILE_BYTES) {
+      throw bad(this.#image, node, `a file of at most ${MAX_FILE_BYTES} bytes`, node.size, 'LIMIT');
+    }
+    if (node.layout === 'compressed' && missing !== null) {
+      const why = `its contents are compressed: ${messageOf(missing)}`;
+      throw errorOf('PROGRAM_MISSING', blob, why, missing);
+    }
     if (node.layout === 'chunks') yield* chunkExtents(this.#disk, node);
     else yield* flatExtents(node, superblock, end, blob);
   }
@@ -131,27 +146,32 @@ class ErofsFile implements ImageFile {
     const { node } = this;
     const entries = new Map<string, number>();
     if (this.type !== 'dir') return entries;
-    await this.#needContents(MAX_PAGED_DIRECTORY_BYTES);
+    await this.#needContents();
     const { bytes, superblock, blob } = this.#image;
     for (const block of readDirectory(bytes, superblock, node, blob)) {
       for (const { name, nid } of block) entries.set(name, nid);
+      if (entries.size <= MAX_LAYER_ENTRIES) continue;
+      throw bad(this.#image, node, `at most ${MAX_LAYER_ENTRIES} names`, entries.size, 'LIMIT');
     }
     return entries;
   }
 
   async #target(): Promise<string> {
     const { bytes, superblock, blob } = this.#image;
-    await this.#needContents(MAX_TARGET_BYTES);
+    const { size } = this.node;
+    if (size > MAX_TARGET_BYTES) {
+      throw bad(this.#image, this.node, `a target of at most ${MAX_TARGET_BYTES} bytes`, size);
+    }
+    await this.#needContents();
     return flatExtents(this.node, superblock, bytes.length, blob)
       .map(({ offset, length }) => bytes.toString('latin1', offset, offset + length))
       .join('');
   }
 
   /** All that a directory or a symlink has. */
-  async #needContents(most: number): Promise<void> {
+  async #needContents(): Promise<void> {
     const { node } = this;
     const { bytes, superblock, blob } = this.#image;
-    if (node.size > most) throw bad(this.#image, node, `at most ${most} bytes`, node.size);
     for (const { offset, length } of flatExtents(node, superblock, bytes.length, blob)) {
       await this.#image.need(offset, offset + length);
     }
@@ -211,6 +231,7 @@ function bad(
   { nid, at }: ErofsInode,
   expected: string,
   got: string | number,
+  code: 'BAD_FORMAT' | 'LIMIT' = 'BAD_FORMAT',
 ): Error {
-  return formatError({ blob, section: `inode ${nid}`, offset: at, expected, got });
+  return formatError({ blob, section: `inode ${nid}`, offset: at, expected, got, code });
 }

@@ -1,6 +1,7 @@
 // Opens an image to look at its files: with the opener of `serve`, and without a device.
 
 import type { Beside } from '../image/plan/image-source.js';
+import { OverlaybdError } from '../errors.js';
 import { errorOf, within } from '../lib/fault.js';
 import { sourceOfWords } from '../image/plan/image-source.js';
 import {
@@ -71,15 +72,38 @@ export async function withFiles<T>(
     const { openedDisk } = await import('./opened-disk.js');
     const opened = await openedDisk(layers, name);
     if (opened) {
-      const { erofsRoot } = await import('./erofs-files.js');
-      const root = await erofsRoot(partition === null ? opened : await opened.partition(partition));
+      const root = await diskRoot(opened, partition, () => checkDisk(opened));
       if (root) return await use(root);
-      await checkDisk(opened);
     }
   } finally {
     options.files.release();
   }
   return disk(name, use);
+}
+
+/**
+ * The files of a disk that are shown without a program.
+ * @param check throws if no program can show the disk
+ * @returns null if one has to
+ */
+async function diskRoot(
+  opened: OpenedDisk,
+  partition: number | null,
+  check: () => Promise<void>,
+): Promise<ImageFile | null> {
+  const { erofsRoot } = await import('./erofs-files.js');
+  const disk = partition === null ? opened : await opened.partition(partition);
+  const root = await erofsRoot(disk);
+  if (root) return root;
+  try {
+    await check();
+    return null;
+  } catch (error) {
+    const isMissing = error instanceof OverlaybdError && error.code === 'PROGRAM_MISSING';
+    const names = isMissing ? await erofsRoot(disk, error) : null;
+    if (!names) throw error;
+    return names;
+  }
 }
 
 function rootOf(

@@ -66,11 +66,14 @@ for (const fixture of ['13-turbooci-erofs-targz', '13b-turbooci-erofs-tar']) {
   });
 }
 
-await test('compressed files need the program of the file system', async (t) => {
+await test('contents of compressed files need the program of the file system', async (t) => {
   const root = requireLazyFixtures(t);
   if (root === null) return;
   const folder = shortFolder(t);
-  const { code, stderr } = await runAlone(['ls', join(root, 'f53-erofs-lz4/image.erofs')], folder);
+  const image = join(root, 'f53-erofs-lz4/image.erofs');
+  const listed = await runAlone(['ls', image, 'etc'], folder);
+  t.match(listed, { code: 0, stdout: /^passwd$/m }, listed.stderr);
+  const { code, stderr } = await runAlone(['cat', image, 'etc/passwd'], folder);
   t.equal(code, 1);
   t.match(stderr, /erofsfuse: not found; apt install erofsfuse/);
 });

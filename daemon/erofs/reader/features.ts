@@ -86,9 +86,14 @@ function latest(kernels: readonly string[]): string {
 /** With these, contents of files may be compressed. */
 const COMPRESSION = new Set(['lz4_0padding', 'compr_cfgs', 'ztailpacking', 'fragments']);
 
-/** Whether the metadata of an image can be read, and no file is compressed. */
-export function areReadable({ incompat }: Superblock): boolean {
-  const known = FEATURES.filter(({ name, isReadable }) => isReadable && !COMPRESSION.has(name));
+/**
+ * Whether the metadata of an image can be read.
+ * @param mayCompress whether files may be compressed
+ */
+export function areReadable({ incompat }: Superblock, mayCompress: boolean): boolean {
+  const known = FEATURES.filter(
+    ({ name, isReadable }) => isReadable && (mayCompress || !COMPRESSION.has(name)),
+  );
   return (incompat & ~known.reduce((bits, { bit }) => bits | bit, 0)) === 0;
 }
 

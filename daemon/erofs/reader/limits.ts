@@ -7,8 +7,8 @@ export const MAX_METADATA_BYTES = 512 << 20;
  * release of Node.js.
  */
 export const MAX_PAGED_BYTES = 2 ** 32;
-/** Bytes of a directory of such an image: more than a million of the shortest names. */
-export const MAX_PAGED_DIRECTORY_BYTES = 16 << 20;
+/** Bytes of all pages of such an image that are in memory. */
+export const MAX_PAGES_BYTES = 512 << 20;
 /** Bytes of the xattrs of all inodes, shared ones as often as an inode has them. */
 export const MAX_XATTRS_READ = 512 << 20;
 /** Blocks have 512 bytes to 64 KiB. */

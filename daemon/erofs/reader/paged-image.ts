@@ -2,7 +2,8 @@
 // the bytes of a whole image. So it has a buffer of that size, which takes memory only where pages were written.
 
 import { OverlaybdError } from '../../errors.js';
-import { MAX_PAGED_BYTES } from './limits.js';
+import { overLimit } from '../../lib/fault.js';
+import { MAX_PAGED_BYTES, MAX_PAGES_BYTES } from './limits.js';
 import { isErofs, readSuperblock, type Superblock } from './superblock.js';
 
 /** Bytes that are read at a time at least: a chunk of the cache of registries. */
@@ -27,16 +28,18 @@ export class PagedImage {
   /** 1: the page is in {@link bytes}. */
   readonly #present: Uint8Array;
 
-  private constructor(source: PagedBytes, superblock: Superblock, size: number) {
+  #presentBytes = 0;
+
+  private constructor(source: PagedBytes, superblock: Superblock, bytes: Buffer) {
     this.blob = source.name;
     this.superblock = superblock;
-    this.bytes = Buffer.alloc(size);
+    this.bytes = bytes;
     this.#source = source;
-    this.#present = new Uint8Array(Math.ceil(size / PAGE_SIZE));
+    this.#present = new Uint8Array(Math.ceil(bytes.length / PAGE_SIZE));
   }
 
   /**
-   * @returns null if the bytes are no EROFS image, or one that is too large
+   * @returns null if the bytes are no EROFS image, or one that is too large, also for this system
    * @throws OverlaybdError BAD_FORMAT, and what reading throws
    */
   static async open(source: PagedBytes): Promise<PagedImage | null> {
@@ -44,12 +47,13 @@ export class PagedImage {
     if (!isErofs(head)) return null;
     const superblock = readSuperblock(head, source.name);
     const size = Math.min(source.size, superblock.blocks * superblock.blockSize);
-    return size > MAX_PAGED_BYTES ? null : new PagedImage(source, superblock, size);
+    const bytes = size > MAX_PAGED_BYTES ? null : emptyBytes(size);
+    return bytes && new PagedImage(source, superblock, bytes);
   }
 
   /**
    * Makes a range of {@link bytes} right. What is outside of the image is left out: readers check ranges.
-   * @throws OverlaybdError SHORT_READ, and what reading throws
+   * @throws OverlaybdError LIMIT, SHORT_READ, and what reading throws
    */
   async need(begin: number, end: number): Promise<void> {
     const last = Math.ceil(Math.min(end, this.bytes.length) / PAGE_SIZE);
@@ -63,11 +67,13 @@ export class PagedImage {
       )
         after++;
       const offset = page * PAGE_SIZE;
-      const bytes = await this.read(
-        offset,
-        Math.min(after * PAGE_SIZE, this.bytes.length) - offset,
-      );
-      this.bytes.set(bytes, offset);
+      const length = Math.min(after * PAGE_SIZE, this.bytes.length) - offset;
+      this.#presentBytes += length;
+      if (this.#presentBytes > MAX_PAGES_BYTES) {
+        const facts = { blob: this.blob, section: 'metadata', offset };
+        throw overLimit(facts, this.#presentBytes, 'bytes', MAX_PAGES_BYTES);
+      }
+      this.bytes.set(await this.read(offset, length), offset);
       this.#present.fill(1, page, after);
     }
   }
@@ -87,5 +93,14 @@ export class PagedImage {
   /** Bytes of all that the image may be in. */
   get end(): number {
     return this.#source.size;
+  }
+}
+
+/** Null: this system does not give so many addresses. */
+function emptyBytes(size: number): Buffer | null {
+  try {
+    return Buffer.alloc(size);
+  } catch {
+    return null;
   }
 }

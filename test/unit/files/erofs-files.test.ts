@@ -1,4 +1,6 @@
 // Files of a disk that is an EROFS image, of which only what is needed is read.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { allBytes } from '../../../daemon/files/all-bytes.js';
 import { erofsRoot } from '../../../daemon/files/erofs-files.js';
@@ -6,7 +8,16 @@ import { findFile } from '../../../daemon/files/find.js';
 import type { ImageFile } from '../../../daemon/files/image-file.js';
 import { writeComposefs, type ImageFile as Written } from '../../support/composefs-writer.js';
 import { BLOCK, writeDevices } from '../../support/erofs-devices-writer.js';
+import { writeErofs } from '../../../daemon/erofs/write.js';
+import { mergeLayers } from '../../../daemon/tree/merge.js';
+import { deviceOf } from '../../support/erofs/device.js';
+import { MIXED, MIXED_SOURCE_SIZE } from '../../support/erofs/mixed.js';
+import { readErofs } from '../../support/erofs/reader.js';
+import { treeLines } from '../../support/erofs/tree-lines.js';
+import { imageFileLines } from '../../support/image-file-lines.js';
+import { expectedTree, requireLazyFixtures } from '../../support/lazy-fixtures.js';
 import { randomBytes } from '../../support/pattern.js';
+import { treeOf } from '../../support/trees.js';
 
 const FILE = 0o100644;
 const FOLDER = 0o40755;
@@ -109,6 +120,77 @@ await test('what is no image, or needs a program', async (t) => {
     other.writeUInt32LE(bit, 1024 + 80);
     t.equal(await erofsRoot(diskOf(other)), null, `feature ${bit}`);
   }
+});
+
+await test('everything that our own writer makes', async (t) => {
+  const made = writeErofs(mergeLayers([treeOf(MIXED)]), { uuidSeed: [] });
+  const read = deviceOf(made, [randomBytes(1, MIXED_SOURCE_SIZE)]);
+  const expected = treeLines(readErofs(read, made.deviceSize).entries);
+  const root = await rootOf(t, Buffer.from(read(0, made.deviceSize)));
+  t.same(await imageFileLines(root), expected);
+});
+
+await test('fixtures of mkfs.erofs', async (t) => {
+  const fixtures = requireLazyFixtures(t);
+  if (fixtures === null) return;
+  for (const [folder, file] of [
+    ['f50-erofs-plain', 'image.erofs'],
+    ['f50-erofs-plain', 'extended.erofs'],
+    ['f52-erofs-512-blocks', 'image.erofs'],
+  ] as const) {
+    const root = await rootOf(t, readFileSync(join(fixtures, folder, file)));
+    const expected = expectedTree(fixtures, folder, 'expected.tree.jsonl');
+    t.same(await imageFileLines(root), expected, `${folder}/${file}`);
+  }
+});
+
+await test('compressed files without a program: names and attributes', async (t) => {
+  const fixtures = requireLazyFixtures(t);
+  if (fixtures === null) return;
+  const bytes = readFileSync(join(fixtures, 'f53-erofs-lz4/image.erofs'));
+  t.equal(await erofsRoot(diskOf(bytes)), null);
+  const root = await erofsRoot(diskOf(bytes), new Error('no program'));
+  if (!root) throw new Error('not an EROFS image');
+  const { file } = await findFile(root, 'etc/passwd', true);
+  t.ok((await file.stat()).size > 0);
+  await t.rejects(bytesOf(root, 'etc/passwd'), {
+    code: 'PROGRAM_MISSING',
+    message: 'disk: its contents are compressed: no program',
+  });
+});
+
+await test('a folder of 24 MB, and files that no device can have', async (t) => {
+  const { bytes: small, inodes } = writeComposefs([
+    { path: '', mode: FOLDER },
+    { path: 'hole', mode: FILE, size: 100_000 },
+  ]);
+  const begin = small.length;
+  const folder = Buffer.alloc(6000 * BLOCK);
+  for (let i = 0; i < 6000; i++) {
+    // Two names a block: the number, then what fills the block.
+    const at = i * BLOCK;
+    const nid = ((inodes.get('hole') as number) / 32) >>> 0;
+    for (const [j, from] of [24, 124].entries()) {
+      folder.writeUInt32LE(nid, at + 12 * j);
+      folder.writeUInt16LE(from, at + 12 * j + 8);
+    }
+    folder.write(`a${i}`.padEnd(100, '-'), at + 24, 'latin1');
+    folder.write(`b${i}`, at + 124, 'latin1');
+  }
+  const bytes = Buffer.concat([small, folder]);
+  bytes.writeUInt32LE(bytes.length / BLOCK, 1024 + 36);
+  // The folder takes the place of the root.
+  const root = inodes.get('') as number;
+  bytes.writeUInt16LE(1, root);
+  bytes.writeUInt32LE(folder.length, root + 8);
+  bytes.writeUInt32LE(begin / BLOCK, root + 16);
+  const files = await rootOf(t, bytes);
+  t.equal((await files.names()).length, 12_000);
+  t.equal((await bytesOf(files, 'b5999')).length, 100_000);
+  bytes.writeUInt32LE(0x1000, (inodes.get('hole') as number) + 12);
+  // All of it is one chunk that is a hole.
+  bytes.writeUInt32LE(0x1f, (inodes.get('hole') as number) + 16);
+  await t.rejects(bytesOf(await rootOf(t, bytes), 'b7'), { code: 'LIMIT' });
 });
 
 await test('damaged images end in an error, or in a tree', async (t) => {

@@ -63,3 +63,20 @@ await test('what is no image, is too large, or ends early', async (t) => {
   bytes[1024] = 0;
   t.equal(await PagedImage.open(source), null);
 });
+
+await test('what is in memory has a bound', async (t) => {
+  const { bytes } = imageOf(PAGE, 2 ** 18);
+  const zeros = Buffer.alloc(1 << 20);
+  let total = 0;
+  const read = (offset: number, length: number): Promise<Buffer> => {
+    total += length;
+    return Promise.resolve(offset === 0 ? bytes : zeros.subarray(0, length));
+  };
+  const image = await PagedImage.open({ name: 'disk', size: 2 ** 30, read });
+  if (!image) throw new Error('no image');
+  await t.rejects(image.need(PAGE, 2 ** 30), {
+    code: 'LIMIT',
+    message: /^disk: metadata at byte \d+: \d+ bytes, at most 536870912/,
+  });
+  t.ok(total <= (512 << 20) + PAGE, `${total} bytes`);
+});
