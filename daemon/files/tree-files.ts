@@ -58,7 +58,8 @@ class TreeFile implements ImageFile {
     const isNode = type === 'char' || type === 'block';
     return Promise.resolve({
       type,
-      mode: tree.modeOf(inode),
+      // As on the device: Linux shows every symlink so.
+      mode: type === 'symlink' ? 0o777 : tree.modeOf(inode),
       uid,
       gid,
       mtime,

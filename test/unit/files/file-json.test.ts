@@ -16,7 +16,7 @@ await test('names that are not UTF-8 have their bytes, too', async (t) => {
     path: '/a\ufffd',
     pathBase64: Buffer.from('/a\xff', 'latin1').toString('base64'),
     type: 'symbolic link',
-    mode: '0644',
+    mode: '0777',
     uid: 0,
     gid: 0,
     size: 2,

@@ -39,7 +39,7 @@ await test('lists as ls has them', async (t) => {
   t.same(await lines(['b'], { all: true }), ['.hidden', 'c', 'x']);
   t.same(await lines(['to']), ['c', 'x']);
   t.same(await lines(['to'], { itself: true }), ['to']);
-  t.same(await lines(['to'], { long: true }), ['lrw-r--r-- 1 0 0 1 1970-01-01 00:00 to -> b']);
+  t.same(await lines(['to'], { long: true }), ['lrwxrwxrwx 1 0 0 1 1970-01-01 00:00 to -> b']);
   t.same(await lines(['b', 'b/x'], {}, { withHeading: true }), ['b/x', 'b:', 'c', 'x']);
   t.same(await lines(['/b/'], { recursive: true }, { withHeading: true }), [
     '/b/:',
@@ -62,9 +62,9 @@ await test('lists as ls has them', async (t) => {
   ]);
   t.same(await lines([''], { long: true }), [
     'drwxr-xr-x 3 0 0    0 1970-01-01 00:00 b',
-    String.raw`lrw-r--r-- 1 0 0    2 1970-01-01 00:00 link -> b\u{1b}`,
+    String.raw`lrwxrwxrwx 1 0 0    2 1970-01-01 00:00 link -> b\u{1b}`,
     'crw-rw-rw- 1 0 0 1, 3 1970-01-01 00:00 null',
-    'lrw-r--r-- 1 0 0    1 1970-01-01 00:00 to -> b',
+    'lrwxrwxrwx 1 0 0    1 1970-01-01 00:00 to -> b',
   ]);
   await t.rejects(lines(['none']), { code: 'NOT_FOUND' });
 });

@@ -24,7 +24,7 @@ await test('files of two layers', async (t) => {
       { name: 'a/.wh.gone' },
       { name: 'a/new', bytes: Buffer.from('new') },
       { name: 'hard', type: '1', link: 'a/large' },
-      { name: 'deep/er/link', type: '2', link: '../x' },
+      { name: 'deep/er/link', type: '2', link: '../x', mode: 0o644 },
     ],
   );
   t.same(await root.names(), ['a', 'deep', 'hard', 'null']);
@@ -43,6 +43,7 @@ await test('files of two layers', async (t) => {
   t.match(await (await findFile(root, 'null', true)).file.stat(), { rdev: { major: 1, minor: 3 } });
   t.match(await (await findFile(root, 'deep/er/link', false)).file.stat(), {
     type: 'symlink',
+    mode: 0o777,
     target: '../x',
     size: 4,
     layer: 1,
