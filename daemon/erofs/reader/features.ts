@@ -35,7 +35,9 @@ const ALGORITHMS: readonly (readonly [name: string, kernel: string])[] = [
   ['zstd', '6.10'],
 ];
 const COMPR_CFGS = 0x2;
-/** The size of pages: before Linux 6.4 blocks must have it. */
+/** Only images with compressed files have one of these. */
+const COMPRESSED = 0x1 | COMPR_CFGS;
+/** The size of pages: before Linux 6.4 blocks must have it, and before 6.8 those of images with compressed files. */
 const PAGE = 4096;
 
 /** What an image needs of a kernel with pages of 4096 bytes. */
@@ -63,6 +65,7 @@ export function kernelNeeds(
     }
   }
   if (blockSize < PAGE || (isOneDevice && extraDevices > 0)) kernels.push('6.4');
+  if (blockSize < PAGE && (incompat & COMPRESSED) !== 0) kernels.push('6.8');
   if (blockSize > PAGE) isKnown = false;
   const rest = incompat & ~FEATURES.reduce((bits, { bit }) => bits | bit, 0);
   if (rest !== 0) {

@@ -20,6 +20,8 @@ const PREFIXES: readonly string[] = [
 const NOT_SHOWN: ReadonlySet<string | undefined> = new Set(['', 'lustre.', undefined]);
 /** Bytes of an entry with the longest name and value. */
 export const MAX_XATTR_ENTRY_BYTES = XATTR_ENTRY + 0xff + 0xffff;
+/** Its entries without a name are room that a tool kept free: no kernel shows them. */
+const NO_PREFIX = 0;
 /** The number of `trusted.`. */
 export const TRUSTED = 4;
 /** The prefix is one of a list in the image. */
@@ -61,6 +63,7 @@ export function readXattrs(
   if (inode.end === inode.xattrsAt) return xattrs;
   const { bytes } = image;
   visitXattrs(image, inode, count, (index, nameAt, valueAt, valueEnd) => {
+    if (index === NO_PREFIX && nameAt === valueAt) return true;
     const prefix = PREFIXES[index];
     if (asShown && NOT_SHOWN.has(prefix)) return true;
     if (prefix === undefined)

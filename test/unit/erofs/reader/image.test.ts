@@ -119,6 +119,14 @@ await test('an xattr that is there twice', async (t) => {
   });
 });
 
+await test('room that a tool kept free between xattrs', async (t) => {
+  const xattrs = { 'user.a': '1', 'user.b': '2', 'user.c': '3' };
+  const { bytes } = writeComposefs([{ path: '', mode: 0o040755, xattrs }]);
+  // The one in the middle: two entries of zeros.
+  bytes.fill(0, ROOT + 64 + 12 + 8, ROOT + 64 + 12 + 16);
+  t.same(await read(bytes), [',0,,0,0,user.a user.c']);
+});
+
 await test('many names of one inode: its xattrs are counted for each', async (t) => {
   const half = 'x'.repeat(32_000);
   const files: ImageFile[] = [

@@ -24,6 +24,13 @@ await test('what an image needs', async (t) => {
     [(b) => b.writeUInt8(9, SB + 12), 'EROFS, blocks of 512 bytes; Linux 6.4 and later'],
     [
       (b) => {
+        b.writeUInt8(11, SB + 12);
+        b.writeUInt32LE(1, SB + 80);
+      },
+      'EROFS, blocks of 2048 bytes, lz4_0padding; Linux 6.8 and later',
+    ],
+    [
+      (b) => {
         b.writeUInt32LE(2, SB + 80);
         b.writeUInt16LE(0b1010, SB + 84);
       },
