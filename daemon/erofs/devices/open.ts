@@ -8,6 +8,7 @@ import type { Effort } from '../../lib/effort.js';
 import type { PiecesSpec } from '../../pieces/pieces-source.js';
 import { LayerTreeBuilder } from '../../tree/builder.js';
 import type { LayerTree } from '../../tree/layer-tree.js';
+import { SB, SUPERBLOCK } from '../format.js';
 import { kernelNeeds } from '../reader/features.js';
 import { ErofsImage } from '../reader/image.js';
 import { addTree } from '../reader/layer-tree.js';
@@ -101,6 +102,15 @@ function formatOf(slots: readonly DeviceSlot[], sb: Superblock): string {
   const devices = counted(slots.length, 'further device');
   const needs = kernel === null ? 'no known kernel mounts' : `Linux ${kernel} and later mounts`;
   return `EROFS with ${devices}, by its superblock: ${parts.join(', ')}; ${needs} it as it is`;
+}
+
+/** Bytes of an image that {@link isImageOf} looks at. */
+export const IMAGE_HEAD = SUPERBLOCK + 128;
+
+/** Whether a file is an EROFS image with this UUID. @param uuid 32 hexadecimal digits @param head its first bytes */
+export function isImageOf(uuid: string, head: Buffer): boolean {
+  const at = SUPERBLOCK + SB.uuid;
+  return isErofs(head) && head.toString('hex', at, at + 16) === uuid;
 }
 
 /** Whether a file of this size can be a device. */

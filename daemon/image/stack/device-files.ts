@@ -1,10 +1,10 @@
 // Finds the file of a further device of an EROFS image, from what --blobs names.
 
-import { opendir, stat } from 'node:fs/promises';
+import { open, opendir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
-import { hasSizeOf, type NeededDevice } from '../../erofs/devices/open.js';
+import { hasSizeOf, isImageOf, IMAGE_HEAD, type NeededDevice } from '../../erofs/devices/open.js';
 import { MAX_FOLDER_FILES } from '../../erofs/devices/limits.js';
 import { quoted } from '../../lib/printable.js';
 
@@ -30,7 +30,27 @@ export async function deviceFile(
   const name = tag === '' ? `${number}` : nameOfTag(device);
   const named = resolve(path, name);
   if (await tried(named, () => stat(named))) return named;
-  return tag === '' ? onlyOfSize(path, device, image) : null;
+  if (tag === '') return onlyFitting(path, device, image, () => true);
+  if (!UUID.test(tag)) return null;
+  // The device was an image of its own, and the tag is its UUID.
+  return onlyFitting(path, device, image, async (file) => isImageOf(tag, await headOf(file)));
+}
+
+/** What mkfs.erofs writes as the tag of an image that it has merged with others. */
+const UUID = /^[0-9a-f]{32}$/;
+
+async function headOf(path: string): Promise<Buffer> {
+  const head = Buffer.alloc(IMAGE_HEAD);
+  const file = await tried(path, () => open(path));
+  if (!file) return head.subarray(0, 0);
+  try {
+    const { bytesRead } = await file.read(head, 0, IMAGE_HEAD, 0);
+    return head.subarray(0, bytesRead);
+  } catch (cause) {
+    throw errorOf('IO', { path }, messageOf(cause), cause);
+  } finally {
+    await file.close();
+  }
 }
 
 /** How messages name a device: "device 1 of 2, "layer.tar"". */
@@ -59,11 +79,12 @@ function nameOfTag({ tag, number }: NeededDevice): string {
   throw errorOf('UNSUPPORTED', place, why);
 }
 
-/** mkfs.erofs writes no tags. */
-async function onlyOfSize(
+/** The one file of a folder that has the size of the device and is `right`. */
+async function onlyFitting(
   folder: string,
   device: NeededDevice,
   image: string | null,
+  right: (path: string) => boolean | Promise<boolean>,
 ): Promise<string | null> {
   const fitting: string[] = [];
   let count = 0;
@@ -76,11 +97,12 @@ async function onlyOfSize(
     }
     const path = resolve(folder, name);
     const found = await tried(path, () => stat(path));
-    if (found?.isFile() && path !== image && hasSizeOf(found.size, device)) fitting.push(path);
+    if (!found?.isFile() || path === image || !hasSizeOf(found.size, device)) continue;
+    if (await right(path)) fitting.push(path);
   }
   if (fitting.length <= 1) return fitting[0] ?? null;
   const got = `${fitting.length} files`;
-  const why = `${got} have the size of ${describeDevice(device)}: ${deviceAdvice(device)}`;
+  const why = `${got} may be ${describeDevice(device)}: ${deviceAdvice(device)}`;
   throw errorOf('BAD_ARGUMENT', { path: folder, got }, why);
 }
 

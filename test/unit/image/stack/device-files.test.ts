@@ -1,4 +1,4 @@
-// The file of a device: named by its tag or its number, given itself, or found by its size.
+// The file of a device: named by its tag or its number, given itself, or found by its size or its UUID.
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -7,6 +7,7 @@ import {
   deviceAdvice,
   deviceFile,
 } from '../../../../daemon/image/stack/device-files.js';
+import { writeComposefs } from '../../../support/composefs-writer.js';
 
 const DEVICE = { number: 1, tag: '', bytes: 2 << 20, count: 1 };
 
@@ -44,10 +45,37 @@ await test('without a tag: by number, or by size', async (t) => {
   await t.rejects(deviceFile(folder, DEVICE, image), {
     code: 'BAD_ARGUMENT',
     message:
-      /2 files have the size of device 1 of 1, without a tag, 2097152 bytes: name its file, or the folder/,
+      /2 files may be device 1 of 1, without a tag, 2097152 bytes: name its file, or the folder/,
   });
   const named = fileOf(folder, '1', 0);
   t.equal(await deviceFile(folder, DEVICE, image), named);
+});
+
+await test('a tag that is the UUID of an image that was merged with others', async (t) => {
+  const folder = t.testdir();
+  const device = { number: 2, tag: '000102030405060708090a0b0c0d0e0f', bytes: 8192, count: 3 };
+  const write = (name: string, uuid: string, size = 8192): string => {
+    const { bytes } = writeComposefs([{ path: '', mode: 0o040755 }]);
+    bytes.write(uuid, 1024 + 48, 'hex');
+    const path = join(folder, name);
+    writeFileSync(path, bytes);
+    truncateSync(path, size);
+    return path;
+  };
+  write('other', '000102030405060708090a0b0c0d0eff');
+  write('short', device.tag, 8191);
+  fileOf(folder, 'no image', 8192);
+  t.equal(await deviceFile(folder, device, null), null);
+  const layer = write('layer.erofs', device.tag);
+  t.equal(await deviceFile(folder, device, null), layer);
+  t.equal(await deviceFile(folder, { ...device, tag: 'layer' }, null), null);
+  write('copy', device.tag);
+  await t.rejects(deviceFile(folder, device, null), {
+    code: 'BAD_ARGUMENT',
+    message: /2 files may be device 2 of 3, "000102030405060708090a0b0c0d0e0f", 8192 bytes: name/,
+  });
+  const named = fileOf(folder, device.tag, 0);
+  t.equal(await deviceFile(folder, device, null), named);
 });
 
 await test('a file is the only device', async (t) => {
