@@ -61,12 +61,25 @@ export class PackedPieces extends UnpackedBlock {
         else high = middle;
       }
     }
-    let piece = low * PACKED_BLOCK;
-    for (; piece < this.#count; piece++) {
-      const i = this.place(piece);
-      if ((this.positions[i] as number) + (this.lengths[i] as number) > offset) break;
+    // Blocks in front of it end at `offset` or before it, and so may the whole block: the next one is looked at, too.
+    for (let first = low * PACKED_BLOCK; first < this.#count; first += PACKED_BLOCK) {
+      this.place(first);
+      const piece = first + this.#findHere(offset, Math.min(PACKED_BLOCK, this.#count - first));
+      if (piece < first + PACKED_BLOCK) return Math.min(piece, this.#count);
     }
-    return piece;
+    return this.#count;
+  }
+
+  /** The place of the first piece of the unpacked block that ends after `offset`; `count` if none of so many does. */
+  #findHere(offset: number, count: number): number {
+    const { positions, lengths } = this;
+    let low = 0;
+    for (let high = count; low < high;) {
+      const middle = (low + high) >>> 1;
+      if ((positions[middle] as number) + (lengths[middle] as number) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   protected unpack(block: number): void {

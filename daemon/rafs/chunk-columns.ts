@@ -10,21 +10,25 @@ import {
   type PieceTable,
 } from '../pieces/piece-table.js';
 
-/** One record of the table. */
-export interface Chunk {
-  /** Byte offset of the record in the bootstrap, for messages. */
+/** What a record of the table says of where its chunk is. */
+export interface ChunkPlace {
+  /** Byte offset of the record in the bootstrap. */
   readonly at: number;
-  readonly number: number;
   /** Byte offset in the plain bytes of the blob. */
   readonly offset: number;
   /** Plain bytes. */
   readonly length: number;
   readonly isHole: boolean;
   readonly isCompressed: boolean;
-  readonly digest: Buffer;
   /** Byte offset in the blob, and stored bytes. */
   readonly begin: number;
   readonly stored: number;
+}
+
+/** One record of the table. */
+export interface Chunk extends ChunkPlace {
+  readonly number: number;
+  readonly digest: Buffer;
 }
 
 /** Memory for each chunk, with what finds two that begin at the same byte. */
@@ -58,8 +62,15 @@ export class ChunkColumns {
     };
   }
 
-  /** Chunks come in the order of their places in the plain bytes. */
-  add({ offset, length, isHole, begin, stored, digest }: Chunk, codec: PieceCodec): void {
+  /**
+   * Chunks come in the order of their places in the plain bytes.
+   * @param bytes of the bootstrap
+   */
+  add(
+    { at, offset, length, isHole, begin, stored }: ChunkPlace,
+    bytes: Uint8Array,
+    codec: PieceCodec,
+  ): void {
     const table = this.#table;
     const piece = this.#pieces++;
     table.positions[piece] = offset;
@@ -67,7 +78,10 @@ export class ChunkColumns {
     table.members[piece] = isHole ? NO_MEMBER : this.#members;
     this.#end = offset + length;
     if (isHole) return;
-    table.digests.set(digest, piece * DIGEST_SIZE);
+    // Byte by byte: an object for each part of the bootstrap takes longer.
+    const { digests } = table;
+    for (let i = 0; i < DIGEST_SIZE; i++)
+      digests[piece * DIGEST_SIZE + i] = bytes[at + i] as number;
     table.hasDigest[piece] = 1;
     const member = this.#members++;
     table.begins[member] = begin;
@@ -80,9 +94,11 @@ export class ChunkColumns {
 
   /** Where two chunks begin in the blob; null: there are no such two. */
   beginOfTwo(): number | null {
-    const begins = this.#table.begins.subarray(0, this.#members).toSorted();
-    const i = begins.findIndex((begin, n) => n > 0 && begins[n - 1] === begin);
-    return i < 0 ? null : (begins[i] as number);
+    const begins = this.#table.begins.subarray(0, this.#members);
+    if (isAscending(begins)) return null;
+    const sorted = begins.toSorted();
+    const i = sorted.findIndex((begin, n) => n > 0 && sorted[n - 1] === begin);
+    return i < 0 ? null : (sorted[i] as number);
   }
 
   /** No further one may be added. */
@@ -101,4 +117,12 @@ export class ChunkColumns {
       codecs: table.codecs.subarray(0, n),
     };
   }
+}
+
+/** Whether each number is above the one before it. */
+function isAscending(numbers: Float64Array): boolean {
+  for (let i = 1; i < numbers.length; i++) {
+    if ((numbers[i - 1] as number) >= (numbers[i] as number)) return false;
+  }
+  return true;
 }

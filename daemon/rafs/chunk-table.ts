@@ -2,17 +2,21 @@
 // a chunk by its blob and its place in the plain bytes.
 
 import type { OverlaybdError } from '../errors.js';
-import { hex32 } from '../lib/bytes.js';
+import { hex32, u64le } from '../lib/bytes.js';
 import type { TableEffort } from '../lib/counted-columns.js';
 import { mostStored, MAX_PIECES } from '../pieces/limits.js';
-import { tableBytes, type PieceTable, type PieceTableBuilder } from '../pieces/piece-table.js';
+import {
+  DIGEST_SIZE,
+  tableBytes,
+  type PieceTable,
+  type PieceTableBuilder,
+} from '../pieces/piece-table.js';
 import type { RafsBlob } from './blob-table.js';
-import { CHUNK_BYTES, ChunkColumns, type Chunk } from './chunk-columns.js';
-import { u64, type ImageBytes } from './image-bytes.js';
+import { CHUNK_BYTES, ChunkColumns, type Chunk, type ChunkPlace } from './chunk-columns.js';
+import type { ImageBytes } from './image-bytes.js';
 import { BLOCK, type RafsSuperblock } from './superblock.js';
 
 const RECORD = 80;
-const DIGEST = 32;
 const FLAG_COMPRESSED = 1;
 const FLAG_HOLE = 2;
 const FLAG_ENCRYPTED = 4;
@@ -27,6 +31,8 @@ export class BlobChunks {
   /** Byte offsets of records in the bootstrap, in the order of their chunks. */
   readonly #records: Float64Array;
   readonly #offsets: Float64Array;
+  /** After the chunk that was looked up last: files are usually in the order of their chunks. */
+  #next = 0;
 
   /**
    * @param records byte offsets of its records in the bootstrap, in any order
@@ -49,6 +55,14 @@ export class BlobChunks {
 
   /** The plain bytes of the chunk at this place; 0 if there is none. */
   lengthAt(offset: number): number {
+    const low = this.#offsets[this.#next] === offset ? this.#next : this.#find(offset);
+    if (this.#offsets[low] !== offset) return 0;
+    this.#next = low + 1;
+    return plainLength(this.#image, this.#records[low] as number);
+  }
+
+  /** The first chunk that does not begin before `offset`. */
+  #find(offset: number): number {
     let low = 0;
     let high = this.#offsets.length;
     while (low < high) {
@@ -56,8 +70,7 @@ export class BlobChunks {
       if ((this.#offsets[middle] as number) < offset) low = middle + 1;
       else high = middle;
     }
-    if (this.#offsets[low] !== offset) return 0;
-    return plainLength(this.#image, this.#records[low] as number);
+    return low;
   }
 
   /** All of them, in their order. */
@@ -82,10 +95,11 @@ export class BlobChunks {
     const { length } = this.#records;
     effort.keep(length * CHUNK_BYTES, name);
     const columns = new ChunkColumns(length, this.blob.hash);
-    for (const at of this.#records) {
-      const chunk = chunkAt(this.#image, at);
+    const { bytes } = this.#image;
+    for (let i = 0; i < length; i++) {
+      const chunk = placeAt(this.#image, this.#records[i] as number);
       if (!chunk.isHole) this.#checkEnd(chunk, name, size);
-      columns.add(chunk, chunk.isCompressed ? this.blob.codec : 'stored');
+      columns.add(chunk, bytes, chunk.isCompressed ? this.blob.codec : 'stored');
     }
     const twice = columns.beginOfTwo();
     if (twice === null) {
@@ -93,13 +107,13 @@ export class BlobChunks {
       effort.keep(tableBytes(table) - length * CHUNK_BYTES, name);
       return table;
     }
-    const at = this.#records.find((each) => chunkAt(this.#image, each).begin === twice) ?? 0;
+    const at = this.#records.find((each) => placeAt(this.#image, each).begin === twice) ?? 0;
     const expected = 'another place than other chunks';
     throw this.#image.bad('chunk table', at + 48, expected, twice);
   }
 
   /** @throws OverlaybdError BAD_FORMAT if it is not in the blob */
-  #checkEnd({ at, begin, stored }: Chunk, name: string, size: number): void {
+  #checkEnd({ at, begin, stored }: ChunkPlace, name: string, size: number): void {
     if (begin + stored <= size) return;
     const expected = `a chunk that ends by ${size}, the end of ${name}`;
     throw this.#image.bad('chunk table', at + 48, expected, begin + stored);
@@ -131,6 +145,7 @@ export function readChunkTable(
   if (size / RECORD > MAX_PIECES) {
     throw image.bad('chunk table', offset, `at most ${MAX_PIECES} chunks`, size / RECORD, 'LIMIT');
   }
+  if (!image.has(offset, size)) image.part('chunk table', offset, size);
   const counts = new Uint32Array(blobs.length);
   for (let at = offset; at < offset + size; at += RECORD) {
     const blob = checkRecord(image, at, chunkSize, blobs);
@@ -139,7 +154,7 @@ export function readChunkTable(
   const records = [...counts].map((count) => new Float64Array(count));
   counts.fill(0);
   for (let at = offset; at < offset + size; at += RECORD) {
-    const blob = image.bytes.readUInt32LE(at + 32);
+    const blob = image.view.getUint32(at + 32, true);
     const n = counts[blob] as number;
     (records[blob] as Float64Array)[n] = at;
     counts[blob] = n + 1;
@@ -154,34 +169,43 @@ function checkRecord(
   chunkSize: number,
   blobs: readonly RafsBlob[],
 ): number {
-  const record = image.part('chunk table', at, RECORD);
-  const bad = (field: number, expected: string, got: string | number): OverlaybdError =>
-    image.bad('chunk table', at + field, expected, got);
-  const index = record.readUInt32LE(32);
+  const { view } = image;
+  const index = view.getUint32(at + 32, true);
   const blob = blobs[index];
-  if (!blob) throw bad(32, `a blob below ${blobs.length}`, index);
-  const flags = record.readUInt32LE(36);
-  if ((flags & ~KNOWN) !== 0) throw bad(36, 'flags that are known', hex32(flags));
+  if (!blob) throw badRecord(image, at + 32, `a blob below ${blobs.length}`, index);
+  const flags = view.getUint32(at + 36, true);
+  if ((flags & ~KNOWN) !== 0) throw badRecord(image, at + 36, 'flags that are known', hex32(flags));
   if ((flags & FLAG_ENCRYPTED) !== 0) throw image.unsupported('encrypted chunks');
   if ((flags & FLAG_BATCH) !== 0 && blob.shared !== 'batch') {
-    throw bad(36, 'a batch in a blob that has some', hex32(flags));
+    throw badRecord(image, at + 36, 'a batch in a blob that has some', hex32(flags));
   }
-  const plain = record.readUInt32LE(44);
-  if (plain === 0 || plain > chunkSize) throw bad(44, `1 to ${chunkSize} plain bytes`, plain);
-  const offset = u64(record, 56);
-  if (offset % BLOCK !== 0) throw bad(56, `a multiple of ${BLOCK}`, offset);
+  const plain = plainLength(image, at);
+  if (plain === 0 || plain > chunkSize) {
+    throw badRecord(image, at + 44, `1 to ${chunkSize} plain bytes`, plain);
+  }
+  const offset = plainOffset(image, at);
+  if (offset % BLOCK !== 0) throw badRecord(image, at + 56, `a multiple of ${BLOCK}`, offset);
   if (offset + plain > blob.plainSize) {
-    throw bad(56, `a chunk that ends by ${blob.plainSize}`, offset + plain);
+    throw badRecord(image, at + 56, `a chunk that ends by ${blob.plainSize}`, offset + plain);
   }
   if (blob.shared === null && (flags & FLAG_HOLE) === 0)
-    checkStored(image, chunkAt(image, at), blob);
+    checkStored(image, placeAt(image, at), blob);
   return index;
+}
+
+function badRecord(
+  image: ImageBytes,
+  at: number,
+  expected: string,
+  got: string | number,
+): OverlaybdError {
+  return image.bad('chunk table', at, expected, got);
 }
 
 /** @throws OverlaybdError BAD_FORMAT if a chunk cannot be stored by itself in this way */
 function checkStored(
   image: ImageBytes,
-  { at, isCompressed, length, stored }: Chunk,
+  { at, isCompressed, length, stored }: ChunkPlace,
   { codec }: RafsBlob,
 ): void {
   if (isCompressed && codec === 'stored') {
@@ -195,41 +219,59 @@ function checkStored(
   }
 }
 
-function chunkAt(image: ImageBytes, at: number): Chunk {
-  const record = image.part('chunk table', at, RECORD);
-  const flags = record.readUInt32LE(36);
+/** Of a record that is in the bootstrap, as all of the table are. */
+function placeAt({ view }: ImageBytes, at: number): ChunkPlace {
+  const flags = view.getUint32(at + 36, true);
   return {
     at,
-    number: record.readUInt32LE(72),
-    offset: u64(record, 56),
-    length: record.readUInt32LE(44),
+    offset: u64le(view, at + 56),
+    length: view.getUint32(at + 44, true),
     isHole: (flags & FLAG_HOLE) !== 0,
     isCompressed: (flags & FLAG_COMPRESSED) !== 0,
-    digest: record.subarray(0, DIGEST),
-    begin: u64(record, 48),
-    stored: record.readUInt32LE(40),
+    begin: u64le(view, at + 48),
+    stored: view.getUint32(at + 40, true),
+  };
+}
+
+function chunkAt(image: ImageBytes, at: number): Chunk {
+  return {
+    ...placeAt(image, at),
+    number: image.view.getUint32(at + 72, true),
+    digest: image.bytes.subarray(at, at + DIGEST_SIZE),
   };
 }
 
 /**
- * Sorts records by the places of their chunks. A comparing function would have V8 make an object of each number, so block
- * numbers and the numbers of records are halves of integers that are compared as such. All machines that the daemon runs on are little-endian.
+ * Sorts records by the places of their chunks, if they are not in this order yet. A comparing function would have V8 make an object of
+ * each number, so block numbers and the numbers of records are halves of integers that are compared as such. All machines that the
+ * daemon runs on are little-endian.
  */
 function inOrder(image: ImageBytes, records: Float64Array): Float64Array {
+  if (isInOrder(image, records)) return records;
   const keys = new BigUint64Array(records.length);
   const halves = new Uint32Array(keys.buffer);
-  for (const [i, at] of records.entries()) {
+  for (let i = 0; i < records.length; i++) {
     halves[2 * i] = i;
-    halves[2 * i + 1] = plainOffset(image, at) / BLOCK;
+    halves[2 * i + 1] = plainOffset(image, records[i] as number) / BLOCK;
   }
   keys.sort();
   return records.map((_, i) => records[halves[2 * i] as number] as number);
 }
 
-function plainOffset(image: ImageBytes, at: number): number {
-  return u64(image.bytes, at + 56);
+function isInOrder(image: ImageBytes, records: Float64Array): boolean {
+  let last = 0;
+  for (let i = 0; i < records.length; i++) {
+    const offset = plainOffset(image, records[i] as number);
+    if (offset < last) return false;
+    last = offset;
+  }
+  return true;
 }
 
-function plainLength(image: ImageBytes, at: number): number {
-  return image.bytes.readUInt32LE(at + 44);
+function plainOffset({ view }: ImageBytes, at: number): number {
+  return u64le(view, at + 56);
+}
+
+function plainLength({ view }: ImageBytes, at: number): number {
+  return view.getUint32(at + 44, true);
 }

@@ -1,5 +1,6 @@
 // Directories of a bootstrap, as they are in EROFS: blocks of entries, each with its names.
 
+import { u64le, viewOf } from '../lib/bytes.js';
 import { compareBytes } from '../tree/names.js';
 import { quoted } from '../lib/printable.js';
 import type { ImageBytes } from './image-bytes.js';
@@ -20,35 +21,36 @@ export interface Dirent {
 export function* direntsOf(image: ImageBytes, inode: FlatInode): Generator<Dirent> {
   let last: string | null = null;
   for (const block of blocksOf(image, inode)) {
-    for (const dirent of entriesOf(image, inode, block)) {
-      const { name } = dirent;
+    const view = viewOf(block);
+    const namesAt = namesOf(image, inode, view);
+    let begin = namesAt;
+    for (let at = 0; at < namesAt; at += ENTRY) {
+      const isLast = at + ENTRY === namesAt;
+      const end = isLast ? lastEnd(block, begin) : view.getUint16(at + ENTRY + 8, true);
+      if (end <= begin || end > block.length) {
+        const expected = `a name from byte ${begin} of its block on`;
+        throw bad(image, inode, expected, `its end at ${end}`);
+      }
+      const name = block.toString('latin1', begin, end);
+      if (name.includes('/') || name.includes('\0')) {
+        throw bad(image, inode, 'a name without slash and NUL', name);
+      }
       if (last !== null && compareBytes(last, name) >= 0) {
         throw bad(image, inode, 'names in the order of their bytes, each once', name);
       }
       last = name;
-      if (name !== '.' && name !== '..') yield dirent;
+      begin = end;
+      // Above 2^53 a nid is rounded, and outside the bootstrap in any case.
+      if (name !== '.' && name !== '..') yield { name, nid: u64le(view, at) };
     }
   }
 }
 
-function* entriesOf(image: ImageBytes, inode: FlatInode, block: Buffer): Generator<Dirent> {
-  const namesAt = block.length >= ENTRY ? block.readUInt16LE(8) : 0;
-  if (namesAt < ENTRY || namesAt % ENTRY !== 0 || namesAt > block.length) {
-    throw bad(image, inode, `names after entries of ${ENTRY} bytes`, namesAt);
-  }
-  let begin = namesAt;
-  for (let at = 0; at < namesAt; at += ENTRY) {
-    const isLast = at + ENTRY === namesAt;
-    const end = isLast ? lastEnd(block, begin) : block.readUInt16LE(at + ENTRY + 8);
-    if (end <= begin || end > block.length) {
-      throw bad(image, inode, `a name from byte ${begin} of its block on`, `its end at ${end}`);
-    }
-    const name = block.toString('latin1', begin, end);
-    if (/[/\0]/.test(name)) throw bad(image, inode, 'a name without slash and NUL', name);
-    // Above 2^53 it is rounded, and outside the bootstrap in any case.
-    yield { name, nid: block.readUInt32LE(at + 4) * 2 ** 32 + block.readUInt32LE(at) };
-    begin = end;
-  }
+/** Where the names of a block begin. */
+function namesOf(image: ImageBytes, inode: FlatInode, block: DataView): number {
+  const namesAt = block.byteLength >= ENTRY ? block.getUint16(8, true) : 0;
+  if (namesAt >= ENTRY && namesAt % ENTRY === 0 && namesAt <= block.byteLength) return namesAt;
+  throw bad(image, inode, `names after entries of ${ENTRY} bytes`, namesAt);
 }
 
 /** The last name ends at a NUL or with the block. */

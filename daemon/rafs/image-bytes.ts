@@ -1,18 +1,21 @@
 // The bytes of a bootstrap. Every offset in it is hostile: all parts of it are taken through here.
 
 import { formatError, OverlaybdError, type FormatProblem } from '../errors.js';
-import { TWO_32 } from '../lib/bytes.js';
+import { TWO_32, viewOf } from '../lib/bytes.js';
 
 export class ImageBytes {
   /** For messages. */
   readonly name: string;
   readonly bytes: Buffer;
+  /** Of the same bytes. Inodes and records are read through it: an object for each would take longer than reading it. */
+  readonly view: DataView;
   /** Bytes that inodes have, each part once. */
   #taken = 0;
 
   constructor(name: string, bytes: Buffer) {
     this.name = name;
     this.bytes = bytes;
+    this.view = viewOf(bytes);
   }
 
   get size(): number {
@@ -21,27 +24,38 @@ export class ImageBytes {
 
   /** @throws OverlaybdError BAD_FORMAT if the range is not in the bootstrap */
   part(section: string, offset: number, length: number): Buffer {
-    const isInside = offset >= 0 && length >= 0 && offset + length <= this.size;
-    if (isInside) return this.bytes.subarray(offset, offset + length);
-    throw this.bad(
-      section,
-      offset,
-      `at most ${Math.max(0, this.size - offset)} bytes up to the end`,
-      length,
-    );
+    if (!this.has(offset, length)) throw this.#outside(section, offset, length);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  /** Whether the range is in the bootstrap. */
+  has(offset: number, length: number): boolean {
+    return offset >= 0 && length >= 0 && offset + length <= this.size;
   }
 
   /**
-   * A part that belongs to one inode only.
-   * @throws OverlaybdError BAD_FORMAT, also if inodes have more than there is: their parts overlap, and there may be
-   *   any number of them
+   * To be called before a part is read that belongs to one inode only.
+   * @param what "chunk indexes of inode": what is named in errors with the number of the inode
+   * @throws OverlaybdError BAD_FORMAT if it is not in the bootstrap, also if inodes have more than there is: their parts overlap,
+   *   and there may be any number of them
    */
-  own(section: string, offset: number, length: number): Buffer {
-    const part = this.part(section, offset, length);
+  take(what: string, nid: number, offset: number, length: number): void {
+    if (!this.has(offset, length)) throw this.#outside(`${what} ${nid}`, offset, length);
     this.#taken += length;
-    if (this.#taken <= this.size) return part;
+    if (this.#taken <= this.size) return;
     const expected = `inodes that have at most the ${this.size} bytes of the bootstrap`;
-    throw this.bad(section, offset, expected, this.#taken);
+    throw this.bad(`${what} ${nid}`, offset, expected, this.#taken);
+  }
+
+  /** The same, and the part. */
+  own(what: string, nid: number, offset: number, length: number): Buffer {
+    this.take(what, nid, offset, length);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  #outside(section: string, offset: number, length: number): OverlaybdError {
+    const expected = `at most ${Math.max(0, this.size - offset)} bytes up to the end`;
+    return this.bad(section, offset, expected, length);
   }
 
   bad(

@@ -1,8 +1,9 @@
 // Inodes of a bootstrap, as they are in EROFS: attributes, extended attributes, and where their bytes are.
 
 import type { OverlaybdError } from '../errors.js';
+import { TWO_32, u64le } from '../lib/bytes.js';
 import { MAX_XATTR_BYTES } from '../tree/limits.js';
-import { i64, u64, type ImageBytes } from './image-bytes.js';
+import type { ImageBytes } from './image-bytes.js';
 import { BLOCK, type RafsSuperblock } from './superblock.js';
 
 /** Inodes begin at multiples of it. */
@@ -57,39 +58,47 @@ export function readInode(
   nid: number,
 ): RafsInode {
   const at = inodesAt + nid * SLOT;
-  const section = `inode ${nid}`;
-  const head = image.own(section, at, COMPACT);
-  const format = head.readUInt16LE(0);
-  if ((format & ~KNOWN_FORMAT) !== 0) throw image.bad(section, at, 'a format below 16', format);
+  image.take('inode', nid, at, COMPACT);
+  const { view } = image;
+  const format = view.getUint16(at, true);
+  if ((format & ~KNOWN_FORMAT) !== 0) {
+    throw image.bad(`inode ${nid}`, at, 'a format below 16', format);
+  }
   const isExtended = (format & 1) === 1;
-  const inode = isExtended ? image.part(section, at, EXTENDED) : head;
-  const xattrsAt = at + inode.length;
-  const count = inode.readUInt16LE(2);
+  if (isExtended && !image.has(at, EXTENDED)) image.part(`inode ${nid}`, at, EXTENDED);
+  const xattrsAt = at + (isExtended ? EXTENDED : COMPACT);
+  const count = view.getUint16(at + 2, true);
   const xattrSize = count === 0 ? 0 : XATTR_HEADER + 4 * (count - 1);
   return {
     nid,
     at,
-    mode: inode.readUInt16LE(4),
-    uid: isExtended ? inode.readUInt32LE(24) : inode.readUInt16LE(24),
-    gid: isExtended ? inode.readUInt32LE(28) : inode.readUInt16LE(26),
-    mtime: isExtended ? i64(inode, 32) : epoch,
-    mtimeNs: isExtended ? inode.readUInt32LE(40) : epochNs,
-    size: isExtended ? u64(inode, 8) : inode.readUInt32LE(8),
-    names: isExtended ? inode.readUInt32LE(44) : inode.readUInt16LE(6),
-    u: inode.readUInt32LE(16),
-    xattrs: xattrSize === 0 ? null : readXattrs(image, xattrsAt, xattrSize, section),
+    mode: view.getUint16(at + 4, true),
+    uid: isExtended ? view.getUint32(at + 24, true) : view.getUint16(at + 24, true),
+    gid: isExtended ? view.getUint32(at + 28, true) : view.getUint16(at + 26, true),
+    mtime: isExtended ? i64le(view, at + 32) : epoch,
+    mtimeNs: isExtended ? view.getUint32(at + 40, true) : epochNs,
+    size: isExtended ? u64le(view, at + 8) : view.getUint32(at + 8, true),
+    names: isExtended ? view.getUint32(at + 44, true) : view.getUint16(at + 6, true),
+    u: view.getUint32(at + 16, true),
+    xattrs: xattrSize === 0 ? null : readXattrs(image, xattrsAt, xattrSize, nid),
     layout: format >>> 1,
     end: xattrsAt + xattrSize,
   };
+}
+
+/** A little-endian i64; far from 0 it is rounded, which is far outside of all limits. */
+function i64le(view: DataView, offset: number): number {
+  return view.getInt32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
 }
 
 function readXattrs(
   image: ImageBytes,
   at: number,
   size: number,
-  section: string,
+  nid: number,
 ): ReadonlyMap<string, Uint8Array> | null {
-  const bytes = image.own(section, at, size);
+  const section = `inode ${nid}`;
+  const bytes = image.own('inode', nid, at, size);
   if (size > MAX_XATTR_BYTES) {
     throw image.bad(section, at, `xattrs of at most ${MAX_XATTR_BYTES} bytes`, size, 'LIMIT');
   }
@@ -132,26 +141,23 @@ export function* blocksOf(image: ImageBytes, inode: FlatInode): Generator<Buffer
   const inline = layout === FLAT_INLINE ? size % BLOCK : 0;
   for (let done = 0; done < size - inline; done += BLOCK) {
     const n = Math.min(BLOCK, size - inline - done);
-    yield image.own(`data of ${section}`, u * BLOCK + done, n);
+    yield image.own('data of inode', nid, u * BLOCK + done, n);
   }
   if (inline === 0) return;
   if ((end % BLOCK) + inline > BLOCK) {
     throw image.bad(`data of ${section}`, end, 'inline bytes within one block', inline);
   }
-  yield image.own(`data of ${section}`, end, inline);
+  yield image.own('data of inode', nid, end, inline);
 }
 
-/** One chunk of a file. */
-export interface FileChunk {
-  /** Byte offset in the file. */
-  readonly fileOffset: number;
-  /** Bytes. */
-  readonly length: number;
-  /** Number of the blob. */
-  readonly blob: number;
-  /** Byte offset in the plain bytes of the blob. */
-  readonly offset: number;
-}
+/**
+ * Gets one chunk of a file.
+ * @param fileOffset byte offset in the file
+ * @param length bytes
+ * @param blob its number
+ * @param offset byte offset in the plain bytes of the blob
+ */
+export type EachChunk = (fileOffset: number, length: number, blob: number, offset: number) => void;
 
 const INDEX = 8;
 const INDEXES = 0x20;
@@ -159,32 +165,34 @@ const SIZE_BITS = 0x1f;
 const HOLE = 0xffff_ffff;
 
 /**
- * The chunks of a file; holes are left out.
- * @throws OverlaybdError BAD_FORMAT
+ * The chunks of a file in their order; holes are left out.
+ * @throws OverlaybdError BAD_FORMAT, and what `each` throws
  */
-export function* chunksOf(image: ImageBytes, inode: RafsInode): Generator<FileChunk> {
+export function forEachChunk(image: ImageBytes, inode: RafsInode, each: EachChunk): void {
   const { nid, at, size, layout, u, end } = inode;
   if (size === 0) return;
-  const section = `inode ${nid}`;
-  if (layout !== CHUNK_BASED) throw image.bad(section, at, 'a file of chunks', `layout ${layout}`);
+  if (layout !== CHUNK_BASED) {
+    throw image.bad(`inode ${nid}`, at, 'a file of chunks', `layout ${layout}`);
+  }
   if ((u & ~SIZE_BITS) !== INDEXES) {
-    throw image.bad(section, at + 16, 'a chunk format with indexes of 8 bytes', u);
+    throw image.bad(`inode ${nid}`, at + 16, 'a chunk format with indexes of 8 bytes', u);
   }
   const chunkSize = BLOCK * 2 ** (u & SIZE_BITS);
   const count = Math.ceil(size / chunkSize);
   const first = Math.ceil(end / INDEX) * INDEX;
-  const indexes = image.own(`chunk indexes of ${section}`, first, count * INDEX);
+  image.take('chunk indexes of inode', nid, first, count * INDEX);
+  const { view } = image;
   for (let i = 0; i < count; i++) {
-    const block = indexes.readUInt32LE(i * INDEX + 4);
+    const index = first + i * INDEX;
+    const block = view.getUint32(index + 4, true);
     if (block === HOLE) continue;
-    const device = indexes.readUInt16LE(i * INDEX + 2) & 0xff;
-    if (device === 0) throw noDevice(image, section, first + i * INDEX + 2);
+    const device = view.getUint16(index + 2, true) & 0xff;
+    if (device === 0) throw noDevice(image, nid, index + 2);
     const fileOffset = i * chunkSize;
-    const length = Math.min(chunkSize, size - fileOffset);
-    yield { fileOffset, length, blob: device - 1, offset: block * BLOCK };
+    each(fileOffset, Math.min(chunkSize, size - fileOffset), device - 1, block * BLOCK);
   }
 }
 
-function noDevice(image: ImageBytes, section: string, at: number): OverlaybdError {
-  return image.bad(`chunk indexes of ${section}`, at, 'the number of a blob, from 1 on', 0);
+function noDevice(image: ImageBytes, nid: number, at: number): OverlaybdError {
+  return image.bad(`chunk indexes of inode ${nid}`, at, 'the number of a blob, from 1 on', 0);
 }

@@ -60,7 +60,7 @@ function ranksOf(
 /** The stored ranges of plain bytes, in their order; adjacent ones are joined. */
 export function storedRanges(table: PackedTable, wanted: readonly PlainRange[]): StoredRange[] {
   const pieces = lookupOf(table);
-  const ranges: StoredRange[] = [];
+  const ranges: { begin: number; end: number }[] = [];
   for (const { offset, length } of wanted) {
     for (let i = pieces.find(offset); i < pieces.count; i++) {
       if (pieces.position(i) >= offset + length || ranges.length === MAX_PREFETCH_RANGES) break;
@@ -70,7 +70,7 @@ export function storedRanges(table: PackedTable, wanted: readonly PlainRange[]):
       const end = begin + pieces.stored(member);
       const last = ranges.at(-1);
       if (last && last.begin <= begin && begin <= last.end) {
-        ranges[ranges.length - 1] = { begin: last.begin, end: Math.max(end, last.end) };
+        last.end = Math.max(end, last.end);
       } else ranges.push({ begin, end });
     }
   }

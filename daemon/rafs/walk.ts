@@ -12,7 +12,14 @@ import { MAX_TARGET_BYTES } from '../tree/limits.js';
 import type { BlobChunks } from './chunk-table.js';
 import { direntsOf } from './directory.js';
 import type { ImageBytes } from './image-bytes.js';
-import { blocksOf, chunksOf, readInode, SLOT, type FlatInode, type RafsInode } from './inode.js';
+import {
+  blocksOf,
+  forEachChunk,
+  readInode,
+  SLOT,
+  type FlatInode,
+  type RafsInode,
+} from './inode.js';
 import { MAX_PREFETCH_RANGES } from './limits.js';
 import type { PlainRange } from './prefetch.js';
 import type { RafsSuperblock } from './superblock.js';
@@ -234,7 +241,7 @@ class Walker {
 
   #dataOf(inode: RafsInode): DataRange[] {
     const data: DataRange[] = [];
-    for (const { fileOffset, length, blob, offset } of chunksOf(this.#image, inode)) {
+    forEachChunk(this.#image, inode, (fileOffset, length, blob, offset) => {
       const here = this.#chunks[blob]?.lengthAt(offset) ?? 0;
       if (here < length) {
         const expected = `a chunk of ${length} bytes at ${offset} of blob ${blob}`;
@@ -248,7 +255,7 @@ class Walker {
         this.#sources.set(blob, source);
       }
       appendRange(data, { fileOffset, length, source, offset });
-    }
+    });
     return data;
   }
 }
