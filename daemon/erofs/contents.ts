@@ -94,13 +94,24 @@ function filesInOrder(tree: MergedTree, { inodes }: InodeOrder, { sizes }: Layou
   const files: number[] = [];
   for (const source of sources) {
     if (!source) continue;
-    const sorted = source.toSorted(
-      (a, b) => (offsets[a] as number) - (offsets[b] as number) || a - b,
-    );
-    for (const place of sorted) files.push(place);
+    if (!isSorted(source, offsets)) {
+      source.sort((a, b) => (offsets[a] as number) - (offsets[b] as number) || a - b);
+    }
+    for (const place of source) files.push(place);
   }
   for (const place of holes) files.push(place);
   return { files, ranges };
+}
+
+/** Whether places, which ascend, are in the order of their offsets already: those of most layers are. */
+function isSorted(places: readonly number[], offsets: Float64Array): boolean {
+  let last = 0;
+  for (const place of places) {
+    const offset = offsets[place] as number;
+    if (offset < last) return false;
+    last = offset;
+  }
+  return true;
 }
 
 class RowWriter implements DeviceRows {

@@ -17,8 +17,8 @@ export function directorySize(names: readonly string[]): number {
 }
 
 /** Names are short: a call of Node.js for each takes longer. */
-function writeName(bytes: Buffer, name: string, at: number): void {
-  for (let i = 0; i < name.length; i++) bytes[at + i] = name.charCodeAt(i);
+function writeName(view: DataView, name: string, at: number): void {
+  for (let i = 0; i < name.length; i++) view.setUint8(at + i, name.charCodeAt(i));
 }
 
 /** What an entry has besides its name. */
@@ -30,12 +30,13 @@ export interface Dirent {
 
 /**
  * Writes a directory.
+ * @param direntOf what each name has, by its place in `names`
  * @param places where each block goes: a byte offset
  */
 export function writeDirectory(
-  bytes: Buffer,
+  view: DataView,
   names: readonly string[],
-  direntOf: (name: string) => Dirent,
+  direntOf: (i: number) => Dirent,
   places: (block: number) => number,
 ): void {
   let first = 0;
@@ -52,13 +53,13 @@ export function writeDirectory(
     let nameOffset = DIRENT * (end - first);
     for (let i = first; i < end; i++) {
       const name = names[i] as string;
-      const { nid, type } = direntOf(name);
+      const { nid, type } = direntOf(i);
       const at = begin + DIRENT * (i - first);
       // A nid has 64 bits on disk; ours fit 32.
-      bytes.writeUInt32LE(nid, at);
-      bytes.writeUInt16LE(nameOffset, at + 8);
-      bytes[at + 10] = type;
-      writeName(bytes, name, begin + nameOffset);
+      view.setUint32(at, nid, true);
+      view.setUint16(at + 8, nameOffset, true);
+      view.setUint8(at + 10, type);
+      writeName(view, name, begin + nameOffset);
       nameOffset += name.length;
     }
     first = end;

@@ -1,6 +1,6 @@
 // The second pass, for one inode: its 64 bytes, its xattrs, and the contents of directories and symlinks.
 
-import { TWO_32 } from '../lib/bytes.js';
+import { TWO_32, viewOf } from '../lib/bytes.js';
 import { TYPE_BITS } from '../tree/file-types.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { writeDirectory, type Dirent } from './directory.js';
@@ -23,6 +23,8 @@ export class InodeWriter {
   readonly #order: InodeOrder;
   readonly #layout: Layout;
   readonly #bytes: Buffer;
+  /** Of the same bytes: it writes a number in one step. */
+  readonly #view: DataView;
   /** Number of the first shared xattr. */
   readonly #firstShared: number;
 
@@ -31,6 +33,7 @@ export class InodeWriter {
     this.#order = order;
     this.#layout = layout;
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
     this.#firstShared = (layout.sharedXattrs % BLOCK) / 4;
   }
 
@@ -39,25 +42,26 @@ export class InodeWriter {
     const tree = this.#tree;
     const layout = this.#layout;
     const bytes = this.#bytes;
+    const view = this.#view;
     const inode = this.#order.inodes[place] as number;
     const type = tree.typeOf(inode);
     const at = (layout.nids[place] as number) * SLOT;
     const isInline = layout.inline[place] === 1;
-    bytes.writeUInt16LE(isInline ? FORMAT_INLINE : FORMAT_PLAIN, at + I.format);
-    bytes.writeUInt16LE(TYPE_BITS[type] | modeOf(tree, inode), at + I.mode);
+    view.setUint16(at + I.format, isInline ? FORMAT_INLINE : FORMAT_PLAIN, true);
+    view.setUint16(at + I.mode, TYPE_BITS[type] | modeOf(tree, inode), true);
     const size = layout.sizes[place] as number;
-    writeU64LE(bytes, size, at + I.size);
+    writeU64LE(view, size, at + I.size);
     const isNode = type === 'char' || type === 'block';
     const block = layout.blocks[place] as number;
-    bytes.writeUInt32LE(isNode ? deviceOf(tree, inode) : block, at + I.place);
-    bytes.writeUInt32LE(place + 1, at + I.number);
-    bytes.writeUInt32LE(tree.inodes.nlinks[inode] as number, at + I.nlink);
+    view.setUint32(at + I.place, isNode ? deviceOf(tree, inode) : block, true);
+    view.setUint32(at + I.number, place + 1, true);
+    view.setUint32(at + I.nlink, tree.inodes.nlinks[inode] as number, true);
     this.#writeOwner(inode, at);
     let end = at + INODE;
     const set = tree.xattrsOf(inode);
     const area = set && layout.xattrs.areaOf(set);
     if (area) {
-      bytes.writeUInt16LE((area.size - XATTR_HEADER) / 4 + 1, at + I.xattrCount);
+      view.setUint16(at + I.xattrCount, (area.size - XATTR_HEADER) / 4 + 1, true);
       writeArea(bytes, end, area, this.#firstShared);
       end += area.size;
     }
@@ -72,25 +76,24 @@ export class InodeWriter {
     const entry = this.#tree.inodes.entries[inode] as number;
     // Implied directories and whiteouts: root, and 1970.
     if (entry < 0) return;
-    const bytes = this.#bytes;
+    const view = this.#view;
     const { columns } = this.#tree.layerOf(inode);
-    bytes.writeUInt32LE(columns.uids[entry] as number, at + I.uid);
-    bytes.writeUInt32LE(columns.gids[entry] as number, at + I.gid);
-    writeU64LE(bytes, columns.mtimes[entry] as number, at + I.mtime);
-    bytes.writeUInt32LE(columns.nanoseconds[entry] as number, at + I.nanoseconds);
+    view.setUint32(at + I.uid, columns.uids[entry] as number, true);
+    view.setUint32(at + I.gid, columns.gids[entry] as number, true);
+    writeU64LE(view, columns.mtimes[entry] as number, at + I.mtime);
+    view.setUint32(at + I.nanoseconds, columns.nanoseconds[entry] as number, true);
   }
 
   /** @param tail where the last block goes, if it is inline */
   #writeNames(inode: number, place: number, tail: number): void {
-    const { names, places, parents } = this.#order;
+    const { names, places, children, firstChildren } = this.#order;
     const { nids, sizes, blocks, inline } = this.#layout;
     const tree = this.#tree;
-    const directory = tree.directoryOf(inode);
-    const parent = parents[inode] as number;
+    const firstChild = firstChildren[inode] as number;
     // One object for all entries.
     const dirent = { nid: 0, type: 0 };
-    const direntOf = (name: string): Dirent => {
-      const child = directory?.get(name) ?? (name === '.' ? inode : parent);
+    const direntOf = (i: number): Dirent => {
+      const child = children[firstChild + i] as number;
       dirent.nid = nids[(places[child] as number) - 1] as number;
       dirent.type = DIRENT_TYPES[tree.typeOf(child)];
       return dirent;
@@ -98,7 +101,7 @@ export class InodeWriter {
     const full = Math.floor((sizes[place] as number) / BLOCK);
     const isInline = inline[place] === 1;
     const first = blocks[place] as number;
-    writeDirectory(this.#bytes, names[inode] as readonly string[], direntOf, (block) =>
+    writeDirectory(this.#view, names[inode] as readonly string[], direntOf, (block) =>
       isInline && block === full ? tail : (first + block) * BLOCK,
     );
   }
@@ -119,10 +122,8 @@ function deviceOf(tree: MergedTree, inode: number): number {
 }
 
 /** Two's complement: times may be negative. */
-function writeU64LE(bytes: Buffer, value: number, at: number): void {
-  bytes.writeUInt32LE(
-    value >= 0 ? value % TWO_32 : value - Math.floor(value / TWO_32) * TWO_32,
-    at,
-  );
-  bytes.writeInt32LE(Math.floor(value / TWO_32), at + 4);
+function writeU64LE(view: DataView, value: number, at: number): void {
+  const high = Math.floor(value / TWO_32);
+  view.setUint32(at, value - high * TWO_32, true);
+  view.setInt32(at + 4, high, true);
 }

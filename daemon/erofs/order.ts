@@ -1,6 +1,7 @@
 // The order of inodes in the metadata, which is a part of the layout: breadth first. The entries of a directory follow
 // each other, first its files by name and then its subdirectories by name, so that listing it reads few blocks.
 
+import { grown } from '../lib/columns.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { ROOT } from '../tree/merged-tree.js';
 
@@ -13,6 +14,10 @@ export interface InodeOrder {
   readonly names: readonly (readonly string[] | undefined)[];
   /** Of directories: by inode. The root is its own. */
   readonly parents: Uint32Array;
+  /** The inodes of all names, directory by directory in the order of `inodes`. */
+  readonly children: Uint32Array;
+  /** By the directory's inode: where its names begin in `children`. */
+  readonly firstChildren: Uint32Array;
 }
 
 export function orderInodes(tree: MergedTree): InodeOrder {
@@ -20,7 +25,10 @@ export function orderInodes(tree: MergedTree): InodeOrder {
   const inodes = new Uint32Array(count);
   const places = new Uint32Array(count);
   const parents = new Uint32Array(count);
+  const firstChildren = new Uint32Array(count);
   const names: (readonly string[] | undefined)[] = [];
+  let children = new Uint32Array(count);
+  let listed = 0;
   let placed = 0;
   const place = (inode: number): void => {
     if (places[inode] !== 0) return;
@@ -36,8 +44,11 @@ export function orderInodes(tree: MergedTree): InodeOrder {
     const sorted = [...directory.keys(), '.', '..'].toSorted();
     names[inode] = sorted;
     const below: number[] = [];
+    firstChildren[inode] = listed;
+    children = grown(children, listed + sorted.length);
     for (const name of sorted) {
       const child = directory.get(name);
+      children[listed++] = child ?? (name === '.' ? inode : (parents[inode] as number));
       if (child === undefined) continue;
       if (tree.directoryOf(child)) below.push(child);
       else place(child);
@@ -47,5 +58,6 @@ export function orderInodes(tree: MergedTree): InodeOrder {
       place(child);
     }
   }
-  return { inodes: inodes.subarray(0, placed), places, names, parents };
+  const placedInodes = inodes.subarray(0, placed);
+  return { inodes: placedInodes, places, names, parents, children, firstChildren };
 }

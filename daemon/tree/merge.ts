@@ -84,6 +84,9 @@ class LayerMerger {
   readonly #layer: LayerTree;
   readonly #walker: PathWalker;
   readonly #hidden: HiddenNames;
+  /** The entry whose folder was found last, and that directory; null: what was found may be another one now. */
+  #last = 0;
+  #lastFolder: number | null = null;
 
   constructor(tree: TreeUnderWay, number: number) {
     this.#tree = tree;
@@ -105,7 +108,7 @@ class LayerMerger {
       if (directory === null) continue;
       if (type === 'opaque') this.#hidden.hideAll(directory, i);
       else this.#hidden.hide(directory, this.#layer.nameOf(i), i);
-      this.#walker.forget();
+      this.#forget();
     }
   }
 
@@ -120,12 +123,12 @@ class LayerMerger {
   /** Gives back what only this layer needs. */
   end(): void {
     this.#hidden.forget();
-    this.#walker.forget();
+    this.#forget();
   }
 
   showWhiteouts(): void {
     const tree = this.#tree;
-    this.#walker.forget();
+    this.#forget();
     const firstMade = tree.count;
     for (let i = 0; i < this.#layer.count; i++) {
       const type = this.#layer.typeOf(i);
@@ -153,13 +156,12 @@ class LayerMerger {
 
   #add(i: number, isDirectory: boolean): void {
     const tree = this.#tree;
-    const path = this.#layer.pathOf(i);
-    if (path === '') {
+    if (this.#layer.columns.paths.isEmpty(i)) {
       if (isDirectory) tree.setEntry(ROOT, this.#number, i);
       else throw this.#bad(i, 'the root is not a directory');
       return;
     }
-    const directory = this.#folder(i, parentOf(path), 'make') as number;
+    const directory = this.#folderOf(i);
     const name = this.#layer.nameOf(i);
     const there = tree.lookup(directory, name);
     if (there !== undefined && isDirectory && tree.isDirectory(there)) {
@@ -171,7 +173,6 @@ class LayerMerger {
 
   #link(i: number): void {
     const tree = this.#tree;
-    const path = this.#layer.pathOf(i);
     const target = this.#layer.targetOf(i);
     const found = this.#targetOf(i, target) ?? this.#hiddenTargetOf(i, target);
     if (found === undefined) {
@@ -182,8 +183,8 @@ class LayerMerger {
     if (tree.isDirectory(found)) {
       throw this.#bad(i, `a hard link to ${shownPath(target)}, which is a directory`);
     }
-    if (path === '') throw this.#bad(i, 'the root is not a directory');
-    const directory = this.#folder(i, parentOf(path), 'make') as number;
+    if (this.#layer.columns.paths.isEmpty(i)) throw this.#bad(i, 'the root is not a directory');
+    const directory = this.#folderOf(i);
     const name = this.#layer.nameOf(i);
     const there = tree.lookup(directory, name);
     if (there !== found) this.#place(directory, name, there, found);
@@ -208,8 +209,23 @@ class LayerMerger {
   #place(directory: number, name: string, there: number | undefined, inode: number): void {
     const tree = this.#tree;
     // Only directories and symlinks are part of the ways that the walker knows.
-    if (there !== undefined && !tree.isPlain(there)) this.#walker.forget();
+    if (there !== undefined && !tree.isPlain(there)) this.#forget();
     tree.put(directory, name, inode);
+  }
+
+  #forget(): void {
+    this.#walker.forget();
+    this.#lastFolder = null;
+  }
+
+  /** The directory that an entry is in. Most entries follow one of the same folder, so that no text of it is made. */
+  #folderOf(i: number): number {
+    const { paths } = this.#layer.columns;
+    if (this.#lastFolder === null || !paths.sharesFolder(i, this.#last)) {
+      this.#lastFolder = this.#folder(i, paths.folderAt(i), 'make') as number;
+    }
+    this.#last = i;
+    return this.#lastFolder;
   }
 
   #folder(i: number, path: string, missing: Missing): number | null {

@@ -28,6 +28,10 @@ export class TextColumn {
     return this.#bytes.toString('latin1', this.#endOf(i - 1), this.#endOf(i));
   }
 
+  isEmpty(i: number): boolean {
+    return this.#endOf(i) === this.#endOf(i - 1);
+  }
+
   /** What follows the last slash of a text; all of it if it has none. It keeps no other bytes in memory. */
   nameAt(i: number): string {
     const begin = this.#endOf(i - 1);
@@ -35,6 +39,25 @@ export class TextColumn {
     let from = end;
     while (from > begin && this.#bytes[from - 1] !== SLASH) from--;
     return this.#bytes.toString('latin1', from, end);
+  }
+
+  /** What precedes the last slash of a text; '' if it has none. */
+  folderAt(i: number): string {
+    const begin = this.#endOf(i - 1);
+    return this.#bytes.toString('latin1', begin, begin + this.#folderLength(i));
+  }
+
+  /** Whether what precedes the last slash of two texts is the same. Makes no object. */
+  sharesFolder(i: number, j: number): boolean {
+    const length = this.#folderLength(i);
+    if (length !== this.#folderLength(j)) return false;
+    const a = this.#endOf(i - 1);
+    const b = this.#endOf(j - 1);
+    // Folders that differ usually do so at their ends.
+    for (let at = length - 1; at >= 0; at--) {
+      if (this.#bytes[a + at] !== this.#bytes[b + at]) return false;
+    }
+    return true;
   }
 
   /** How long each of the first `count` is, and the bytes of all of them. */
@@ -54,6 +77,13 @@ export class TextColumn {
     column.#ends = ends;
     column.#count = lengths.length;
     return column;
+  }
+
+  #folderLength(i: number): number {
+    const begin = this.#endOf(i - 1);
+    let end = this.#endOf(i) - 1;
+    while (end > begin && this.#bytes[end] !== SLASH) end--;
+    return Math.max(0, end - begin);
   }
 
   #endOf(i: number): number {

@@ -1,17 +1,18 @@
 // Contents of directories: sizes, and blocks that a block's worth of names makes.
 import { test } from 'tap';
 import { directorySize, writeDirectory } from '../../../daemon/erofs/directory.js';
+import { viewOf } from '../../../daemon/lib/bytes.js';
 import { readDirectory } from '../../support/erofs/directory.js';
 
 /** Writes into memory that is not zero where nothing may be written. */
 function written(names: readonly string[]): Buffer {
   const bytes = Buffer.alloc(directorySize(names));
   const dirent = { nid: 0, type: 1 };
-  const direntOf = (name: string): typeof dirent => {
-    dirent.nid = 1000 + names.indexOf(name);
+  const direntOf = (i: number): typeof dirent => {
+    dirent.nid = 1000 + i;
     return dirent;
   };
-  writeDirectory(bytes, names, direntOf, (block) => block * 4096);
+  writeDirectory(viewOf(bytes), names, direntOf, (block) => block * 4096);
   return bytes;
 }
 

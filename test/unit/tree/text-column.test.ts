@@ -20,6 +20,21 @@ await test('texts come back, and their names', (t) => {
   t.end();
 });
 
+await test('folders are what precedes the last slash', (t) => {
+  const paths = ['', 'a', 'a/b', 'a/c', 'b/c', 'aa/c', 'a/b/c', '/a', 'a/b/d', 'b', 'a/bb/d', ''];
+  const column = new TextColumn();
+  for (const path of paths) column.add(path);
+  const folders = paths.map((path) => path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+  for (const [i, path] of paths.entries()) {
+    t.equal(column.isEmpty(i), path === '', path);
+    t.equal(column.folderAt(i), folders[i], path);
+    for (const [j, other] of paths.entries()) {
+      t.equal(column.sharesFolder(i, j), folders[i] === folders[j], `${path} and ${other}`);
+    }
+  }
+  t.end();
+});
+
 await test('as parts, and from them', (t) => {
   const { lengths, bytes } = made().parts(4);
   t.same([...lengths], [0, 1, 11, 4]);
