@@ -18,8 +18,9 @@ import type { FetchedManifest, GivenIndex, ResolvedImage } from './manifest-sour
 import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js';
 import { OCI_INDEX, OCI_MANIFEST, REF_NAME } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
+import { LayoutReferrers } from './layout-referrers.js';
 import { parseReference, type LayoutReference } from './reference.js';
-import { fallbackTag, hasUsefulReferrer, parseReferrers } from './referrers.js';
+import { fallbackTag, parseReferrers } from './referrers.js';
 import type { ImagePlace, ManifestName } from './image-place.js';
 import type { PlacedIndex } from './soci-index.js';
 import { checkSize, resolveManifest } from './resolve-manifest.js';
@@ -148,6 +149,7 @@ function placeOf(
     checkBytes(bytes, digest, { path });
     return { bytes, mediaType, digest };
   };
+  const referrers = new LayoutReferrers(entries, manifest);
   return {
     name,
     manifest,
@@ -175,13 +177,12 @@ function placeOf(
       const tagged = entries.find((entry) => tagOf(entry) === fallbackTag(digest));
       const tagList = tagged ? parseReferrers((await manifest(tagged)).bytes, name) : null;
       // Some tools list referrers among the images.
-      return { entries: [...(tagList ?? []), ...entries.filter(isReferrer)], problem: null };
+      const { entries: others, problem } = await referrers.of(digest);
+      const known = new Set(tagList?.map((each) => each.digest));
+      const unknown = others.filter((each) => !known.has(each.digest));
+      return { entries: [...(tagList ?? []), ...unknown], problem };
     },
   };
-}
-
-function isReferrer(entry: Descriptor): boolean {
-  return hasUsefulReferrer([entry]);
 }
 
 async function lookAt(path: string): Promise<BlobKind> {

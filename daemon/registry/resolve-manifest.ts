@@ -263,7 +263,7 @@ async function resolveReferrer(
   let indexes: readonly Descriptor[] = [];
   for (const { digest: subject } of plain.path) {
     const { entries, problem } = await place.referrers(subject);
-    if (problem !== null) problems.push(problem);
+    if (problem !== null && !problems.includes(problem)) problems.push(problem);
     if (withSoci && subject === plain.digest) indexes = sociReferrers(entries);
     for (const entry of overlaybdReferrers(entries).slice(0, MAX_REFERRERS_TRIED)) {
       try {
