@@ -110,10 +110,10 @@ function imageOf(
   before: readonly string[],
   ordinary: readonly Descriptor[] = [],
 ): ResolvedImage {
-  // The bytes that say what such a layer is may be forged.
+  // The bytes that say what such a layer is may be forged, and the archives of turboOCI layers are read as a whole anyway.
   const digests = new Map(
     lowers
-      .filter((layer) => byBytes.has(layer))
+      .filter((layer) => byBytes.has(layer) || targets.has(layer))
       .map((layer) => [keyOfRef(place.blob(layer)), { blob: layer.digest, plain: null }]),
   );
   return {

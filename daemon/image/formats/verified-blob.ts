@@ -9,7 +9,7 @@ import { HashedSource } from '../../blob/hashed-source.js';
 import type { BlobSource } from '../../blob/source.js';
 import { OverlaybdError } from '../../errors.js';
 import { DECODED_BYTES_A_UNIT } from '../../lib/effort.js';
-import type { SourceSpec } from '../disks/spec.js';
+import { cachedOf, type SourceSpec } from '../disks/spec.js';
 import type { ContentRules, OpenTools } from './format.js';
 import { placesOf, type LayerPlaces } from './layer-places.js';
 import { settled } from './maybe-damage.js';
@@ -18,7 +18,25 @@ import { comparedChunks, encodeCompared } from './layer-record.js';
 type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
 
 /**
- * What was read of the blob before may be other bytes: read it again.
+ * Compares all bytes of a blob with its digest. What was read of it before may be other bytes: read it again.
+ * @param blob with its wrappers
+ * @param expected "sha256:HEX"
+ * @throws OverlaybdError BAD_CHECKSUM, and what reading and the effort throw
+ */
+export function verifyStored(
+  blob: SourceSpec,
+  expected: string,
+  rules: Pick<ContentRules, 'recordKey'>,
+  tools: Tools,
+): Promise<void> {
+  const cached = cachedOf(blob);
+  return cached
+    ? verifyBlob(cached, expected, rules, tools)
+    : verifyFile(blob, expected, rules, tools);
+}
+
+/**
+ * Of a registry.
  * @param expected "sha256:HEX"
  * @throws OverlaybdError BAD_CHECKSUM, and what reading and the effort throw
  */
@@ -44,10 +62,7 @@ export async function verifyBlob(
   if (records && key) await records.put(key, encodeCompared(cached.size, expected, chunks));
 }
 
-/**
- * The same for a blob in a file.
- * @param file with the wrappers of the blob
- */
+/** In a file. */
 export async function verifyFile(
   file: SourceSpec,
   expected: string,

@@ -70,8 +70,9 @@ export async function openWholeLayer(
 ): Promise<TreeContent> {
   const { source, spec } = inner;
   const cached = cachedOf(spec);
+  const isKnown = rules.digests !== null && (rules.digests.blob ?? rules.digests.plain) !== null;
   // Nothing says what its bytes must be. One without bytes costs nothing.
-  if (format === 'tar' && !cached && !rules.digests && source.size > 0) {
+  if (format === 'tar' && !cached && !isKnown && source.size > 0) {
     const tree = await readArchive(source, tools.effort);
     return { kind: 'tree', format, tree, around: null, notes: [] };
   }

@@ -70,10 +70,14 @@ export async function marksOf(plan: ImagePlan, files: ImageBlobs): Promise<Image
         ([layer, { digest }], i) => `ztoc ${ztocs[i]?.key ?? ''} ${digest ?? '-'} of ${layer}`,
       ),
       // The same: a caller with digests must get their checks.
-      ...[...(plan.digests?.values() ?? [])].map(({ plain }) => `plain ${plain ?? '-'}`),
+      ...[...(plan.digests?.values() ?? [])].map(
+        ({ blob, plain }) => `digests ${blob ?? '-'} ${plain ?? '-'}`,
+      ),
       // Its digests say what objects must be, wherever they are: the fingerprint has no path.
       ...(plan.objects === undefined ? [] : [`objects ${plan.objects}`]),
-      ...(plan.dataBlobs ? [`data blobs ${await placeOf(plan.dataBlobs.folder)}`] : []),
+      ...(plan.dataBlobs
+        ? [`data blobs ${await placeOf(plan.dataBlobs.folder)} ${plan.dataBlobs.bootstrap ?? '-'}`]
+        : []),
     ].join(' '),
   };
 }

@@ -3,6 +3,7 @@
 
 import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
+import type { RecordKey } from '../../cache/record-files.js';
 import type { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
 import { counted } from '../../lib/counted.js';
@@ -176,10 +177,19 @@ async function openOnce(
   const blob = await files.open(ref);
   let inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
+  const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
+  const recordKey = async (ofSmall = false): Promise<RecordKey | null> =>
+    (await import('../formats/layer-record.js')).recordKeyOf(blob, ofSmall);
   const targetRefs = targets?.get(keyOfRef(ref));
+  if (targetRefs && digests?.blob && !insecureToc) {
+    // It says how its target is read.
+    const { verifyStored } = await import('../formats/verified-blob.js');
+    await verifyStored(blob.raw, digests.blob, { recordKey }, options);
+    // What was read of a registry before may have been other bytes.
+    if (cachedOf(blob.raw)) inner = await blob.reopen(effort, sink);
+  }
   const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
   const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
-  const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
     (await (await files.openPlain(of)).content(effort)).source;
   const rules: ContentRules = {
@@ -199,8 +209,7 @@ async function openOnce(
       prefetch: prefetchOf(ztoc, inner.source.name, plainSource),
     },
     digests,
-    recordKey: async (ofSmall) =>
-      (await import('../formats/layer-record.js')).recordKeyOf(blob, ofSmall),
+    recordKey,
     reopen: async () => (inner = await blob.reopen(effort, sink)),
     bootstrapDigest: dataBlobs?.bootstrap ?? null,
   };

@@ -125,6 +125,27 @@ await test('an image whose tables of contents nothing verifies is shared only wi
   t.equal(checked.fingerprint, unchecked.fingerprint, 'a device that was attached finds it again');
 });
 
+await test('an image whose layers must have digests is shared only with one that asks for the same', async (t) => {
+  const { path } = file(t);
+  const [blob, other] = ['1', '2'].map((digit) => `sha256:${digit.repeat(64)}`) as [string, string];
+  const plans = [
+    planOf(path),
+    ...[
+      { blob: null, plain: null },
+      { blob, plain: null },
+      { blob: other, plain: null },
+      { blob, plain: other },
+    ].map((digests) => ({ ...planOf(path), digests: new Map([[path, digests]]) })),
+    ...[null, blob, other].map((bootstrap) => ({
+      ...planOf(path),
+      dataBlobs: { folder: null, refs: new Map(), bootstrap },
+    })),
+  ];
+  const all = await Promise.all(plans.map(marks));
+  t.equal(new Set(all.map(({ identity }) => identity)).size, plans.length);
+  t.equal(new Set(all.map(({ fingerprint }) => fingerprint)).size, 1);
+});
+
 await test('a file that cannot be read', async (t) => {
   const { path, folder } = file(t);
   const missing = join(folder, 'missing');
