@@ -19,6 +19,7 @@ import { writeZtoc, type ZtocOptions } from '../ztoc-writer.js';
 import type { Piece } from './damage.js';
 import type { FlipSource } from './judge.js';
 import { flipTree } from './tree.js';
+import { turbo } from './turbo-image.js';
 
 export interface FlipImage extends FlipSource {
   /** Its files, by path, that may be damaged. */
@@ -318,6 +319,8 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   'plain layers in an archive of docker save': saved,
   'OverlayBD without annotations in a layout': overlaybd(false),
   'OverlayBD as a ZFile without annotations in a layout': overlaybd(true),
+  'turboOCI in a layout': turbo('tar'),
+  'turboOCI over gzip in a layout': turbo('tar.gz'),
   'SOCI v1': soci(1, { form: 'gzip' }),
   'SOCI v1, old checkpoints': soci(1, { form: 'gzip version 1' }),
   'SOCI v2': soci(2, { form: 'gzip' }),

@@ -1,5 +1,6 @@
 // The tree of the images that are damaged, and what the writers of every format need of it. Its two variants differ in contents,
 // names, owners and attributes, and in no length: one takes the place of the other.
+import type { EntryDraft } from '../../../daemon/tree/builder.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { writeErofs } from '../../../daemon/erofs/write.js';
 import { readArchive } from '../../../daemon/tarball/read-archive.js';
@@ -65,4 +66,19 @@ function upper(variant: number): Buffer {
     { name: 'odd', content: randomBytes(300 + variant, 5001) },
     { name: `u${variant}`, content: textBytes(300 + variant, 10_000) },
   ]);
+}
+
+/** Two layers of a smaller tree, with contents that the writer of archives makes up. */
+export function flipDrafts(variant: number): EntryDraft[][] {
+  const common = { uid: 1000 + variant, gid: 5, mtime: 1_700_000_000 + variant, mtimeNs: 0 };
+  const file = (path: string, size: number): EntryDraft => {
+    const data = [{ fileOffset: 0, length: size, source: 0, offset: 0 }];
+    return { ...common, path, type: 'reg', mode: 0o4755, size, data };
+  };
+  const folder = (path: string): EntryDraft => ({ ...common, path, type: 'dir', mode: 0o700 });
+  const names = Array.from({ length: 12 }, (_, i) => `d/${variant}-${i}`);
+  return [
+    [folder('d'), ...names.map((name, i) => file(name, 1000 * (i + 1)))],
+    [folder('e'), file(`d/${variant}-3`, 9000), file(`e/${variant}`, 5000)],
+  ];
 }
