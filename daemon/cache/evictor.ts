@@ -98,13 +98,13 @@ export class Evictor {
     return this.#fullnessFor(CHUNK_SIZE);
   }
 
-  #fullnessFor(bytes: number): string | null {
+  /** @param room that is kept for files that grow */
+  #fullnessFor(bytes: number, room = this.#keptRoom()): string | null {
     const { limit } = this.settings;
-    const room = this.#keptRoom();
     if (limit !== null && this.bytes + room + bytes > limit * FULL_AT) {
       return `${this.#folder.path}: the limit of ${humanSize(limit)} is reached, and all that is there is in use`;
     }
-    const mustBeFree = this.#mustBeFree();
+    const mustBeFree = this.settings.minFree + room;
     if (this.#free - this.#sinceLook < mustBeFree) {
       return `${this.#folder.path}: less than ${humanSize(mustBeFree)} are free on its disk`;
     }
@@ -192,7 +192,10 @@ export class Evictor {
       await this.#look().catch((error: unknown) => this.#health.failed(messageOf(error)));
     }
     if (bytes === 0 || !this.#isScanned || this.#isOver()) await this.run();
-    return this.#fullnessFor(0);
+    this.bytes += this.#growing.expire();
+    const fullness = this.#fullnessFor(0, this.#growing.roomUpTo(file));
+    this.#growing.decide(file, fullness === null);
+    return fullness;
   }
 
   /** Bytes. */

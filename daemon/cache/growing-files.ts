@@ -16,6 +16,8 @@ interface Growth {
   /** What it may have. */
   readonly end: number;
   readonly until: number;
+  /** Whether there is room for it: `asked` until that is known. */
+  state: 'asked' | 'granted' | 'refused';
 }
 
 export class GrowingFiles {
@@ -38,7 +40,9 @@ export class GrowingFiles {
   grow(path: string, bytes: number, has: number): number {
     const before = this.#files.get(path);
     const until = this.#now() + KEPT_MS;
-    this.#files.set(path, { counted: has, end: has + bytes, until });
+    // Behind those that have asked before.
+    this.#files.delete(path);
+    this.#files.set(path, { counted: has, end: has + bytes, until, state: 'asked' });
     return has - (before?.counted ?? 0);
   }
 
@@ -60,6 +64,27 @@ export class GrowingFiles {
     let sum = 0;
     for (const growth of this.#files.values()) sum += roomOf(growth);
     return sum;
+  }
+
+  /**
+   * The same for a file that asks for room: without what was refused to others, and what others have asked for later and have no
+   * answer to yet. So of two that do not fit together, the first one fits.
+   */
+  roomUpTo(path: string): number {
+    let sum = 0;
+    let isLater = false;
+    for (const [each, growth] of this.#files) {
+      const counts = growth.state === 'granted' || (growth.state === 'asked' && !isLater);
+      if (counts || each === path) sum += roomOf(growth);
+      isLater ||= each === path;
+    }
+    return sum;
+  }
+
+  /** What is refused is kept all the same, from chunks: its writer may have another way, or goes on without a limit. */
+  decide(path: string, hasRoom: boolean): void {
+    const growth = this.#files.get(path);
+    if (growth) growth.state = hasRoom ? 'granted' : 'refused';
   }
 
   /** Forgets files whose writers said nothing for long. @returns bytes that they may have beside those that were counted */

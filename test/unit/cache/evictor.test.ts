@@ -262,6 +262,19 @@ await test('room for a file that grows is counted before the file has it', async
   t.equal(await store.makeRoom(0, 'copy'), null, 'the file grows no more');
 });
 
+await test('of two that ask at once and do not fit together, the first one has room', async (t) => {
+  const { store } = await setUp(t);
+  store.update(settings(6 * SIZE));
+  const ask = (file: string): Promise<string | null> => store.makeRoom(3 * SIZE, file);
+  const [first, second] = await Promise.all([ask('a'), ask('b')]);
+  t.equal(first, null);
+  t.match(second, /the limit of .* is reached/);
+  t.equal(await store.makeRoom(3 * SIZE, 'a'), null, 'it goes on');
+  t.match(await ask('b'), /the limit of .* is reached/);
+  t.equal(await store.makeRoom(0, 'a'), null);
+  t.equal(await ask('b'), null);
+});
+
 await test('a copy that grows is counted without a look at all files, until there may be too much', async (t) => {
   const { folder, store } = await setUp(t);
   store.update(settings(20 * SIZE));

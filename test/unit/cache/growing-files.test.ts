@@ -22,6 +22,24 @@ await test('what a file has is no room any more', (t) => {
   t.end();
 });
 
+await test('who asks later, and has no answer yet, takes no room away', (t) => {
+  const files = new GrowingFiles();
+  files.grow('a', 100, 0);
+  files.grow('b', 50, 10);
+  t.equal(files.roomUpTo('a'), 100);
+  t.equal(files.roomUpTo('b'), 150);
+  files.decide('b', true);
+  t.equal(files.roomUpTo('a'), 150);
+  files.grow('a', 100, 30);
+  t.equal(files.roomUpTo('a'), 150, 'it has asked again');
+  files.decide('a', false);
+  t.equal(files.roomUpTo('b'), 50, 'what is refused takes nothing from others');
+  t.equal(files.room, 150, 'but from chunks');
+  files.decide('c', true);
+  t.equal(files.room, 150);
+  t.end();
+});
+
 await test('a writer that says nothing for long may have written all of it', (t) => {
   let now = 0;
   const files = new GrowingFiles(() => now);
