@@ -11,6 +11,7 @@ import {
   type OpenedLayer,
   type StackOptions,
 } from '../image/stack/open-stack.js';
+import { withSecondTry } from '../image/stack/fetched-again.js';
 import { archiveNote } from '../image/stack/archive-note.js';
 import { planImage, type ImagePlan } from '../image/plan/plan.js';
 import { contentSources, mergedTree, showsWhiteouts, treesOf } from '../image/stack/tree-image.js';
@@ -56,21 +57,19 @@ export async function withFiles<T>(
       remote: () => remote.images(),
       beside: beside ?? undefined,
     });
-    const layers = await openStack(plan, options);
-    for (const note of [...plan.notes, ...wholeNotes(layers, plan.name)]) tell(note);
     name = plan.name;
-    if (isOfTrees(layers)) {
-      if (partition === null) {
-        const trees = treesOf(layers, name);
-        const archive = archiveNote(layers, trees);
-        if (archive !== null) tell(archive);
-        return await use(rootOf(layers, trees, plan, options));
-      }
-      const why = 'the image is made of layers of files, and so it has no partitions';
-      throw errorOf('BAD_ARGUMENT', within(name, '--partition'), why);
-    }
-    const { openedDisk } = await import('./opened-disk.js');
-    const opened = await openedDisk(layers, name);
+    const {
+      layered,
+      disk: opened,
+      notes,
+    } = await withSecondTry(
+      options.files,
+      options.effort,
+      (effort) => openStack(plan, { ...options, effort }),
+      (layers) => filesOf(layers, plan, options, partition),
+    );
+    for (const note of [...plan.notes, ...notes]) tell(note);
+    if (layered) return await use(layered);
     if (opened) {
       const root = await diskRoot(opened, partition, () => checkDisk(opened));
       if (root) return await use(root);
@@ -79,6 +78,37 @@ export async function withFiles<T>(
     options.files.release();
   }
   return disk(name, use);
+}
+
+interface Found {
+  readonly notes: readonly string[];
+  /** Of layers of files; null: the image is none. */
+  readonly layered: ImageFile | null;
+  /** Null: it is no disk, or none that can be read. */
+  readonly disk: OpenedDisk | null;
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT for a partition of what is no disk, and what merging and reading the layers throw */
+async function filesOf(
+  layers: readonly OpenedLayer[],
+  plan: ImagePlan,
+  options: StackOptions,
+  partition: number | null,
+): Promise<Found> {
+  const { name } = plan;
+  const notes = wholeNotes(layers, name);
+  if (isOfTrees(layers)) {
+    if (partition !== null) {
+      const why = 'the image is made of layers of files, and so it has no partitions';
+      throw errorOf('BAD_ARGUMENT', within(name, '--partition'), why);
+    }
+    const trees = treesOf(layers, name);
+    const archive = archiveNote(layers, trees);
+    if (archive !== null) notes.push(archive);
+    return { notes, layered: rootOf(layers, trees, plan, options), disk: null };
+  }
+  const { openedDisk } = await import('./opened-disk.js');
+  return { notes, layered: null, disk: await openedDisk(layers, name) };
 }
 
 /**

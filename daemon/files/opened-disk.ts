@@ -1,5 +1,6 @@
 // The disk that an image is, while its layers are open: what is on it, before a program is started that shows its files.
 
+import { throwProblem } from '../errors.js';
 import { partitionOf, partitionTableOf, readDisk } from '../image/disks/disk-partitions.js';
 import { lsmtLayersOf, virtualSizeOf, type OpenedLayer } from '../image/stack/open-stack.js';
 import { mergedIndex } from '../inspect/merged-index.js';
@@ -29,7 +30,7 @@ export interface OpenedDisk extends DiskBytes {
 /**
  * @param layers that are no trees of files
  * @returns null if they are no disk that can be read, which `serve` explains
- * @throws OverlaybdError LIMIT
+ * @throws OverlaybdError LIMIT, BAD_FORMAT
  */
 export async function openedDisk(
   layers: readonly OpenedLayer[],
@@ -37,7 +38,7 @@ export async function openedDisk(
 ): Promise<OpenedDisk | null> {
   const stack = lsmtLayersOf(layers);
   const size = stack.length === layers.length ? virtualSizeOf(stack) : 0;
-  const disk = diskOf(layers, size > 0 ? await mergedIndex(stack, size, name) : null);
+  const disk = diskOf(layers, size > 0 ? await mergedIndex(stack, size, name, throwProblem) : null);
   return disk && viewOf(disk, name);
 }
 

@@ -2,6 +2,7 @@
 
 import { ReaderFactory } from '../image/disks/reader-factory.js';
 import { BlobPool } from '../image/plan/blob-pool.js';
+import { withSecondTry } from '../image/stack/fetched-again.js';
 import { marksOf, type ImageMarks } from '../image/stack/fingerprint.js';
 import { ImageBlobs } from '../image/plan/image-blobs.js';
 import { sourceOfWords, type Beside } from '../image/plan/image-source.js';
@@ -53,7 +54,7 @@ export function inspectionOptions(remote: Remote, progress?: Progress): StackOpt
 }
 
 /**
- * Opens an image, lets `use` look at it, and closes it.
+ * Opens an image, lets `use` look at it, and closes it. If `use` fails for what wrong bytes may have caused, it is called once more.
  * @param words a configuration, or blobs, bottom first
  * @throws OverlaybdError for the first thing that is broken or not supported
  */
@@ -72,9 +73,16 @@ export async function withInspectedImage<T>(
       remote: () => remote.images(),
       beside: beside ?? undefined,
     });
-    const layers: InspectedLayer[] = [];
-    for (const layer of await openStack(plan, options)) layers.push(await withIndex(layer));
-    return await use({ plan, layers, marks: () => marksOf(plan, options.files) });
+    return await withSecondTry(
+      options.files,
+      options.effort,
+      (effort) => openStack(plan, { ...options, effort }),
+      async (opened) => {
+        const layers: InspectedLayer[] = [];
+        for (const layer of opened) layers.push(await withIndex(layer));
+        return use({ plan, layers, marks: () => marksOf(plan, options.files) });
+      },
+    );
   } finally {
     options.files.release();
   }

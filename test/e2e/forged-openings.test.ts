@@ -5,6 +5,7 @@ import { setTimeout as tick } from 'node:timers/promises';
 import t from 'tap';
 import { askRaw, socketOf } from '../support/control.js';
 import { DaemonProcess, runDaemon, shortFolder } from '../support/daemon-process.js';
+import { LSMT_FIELD } from '../../daemon/lsmt/format.js';
 import { writeDiskLayer } from '../support/lsmt-writer.js';
 import { randomBytes } from '../support/pattern.js';
 import { LAYER } from '../support/plain-image.js';
@@ -111,4 +112,31 @@ await t.test('an image that the registry has wrong is not fetched for each try',
   while ((await tries()) < 4) await tick(100);
   test.ok(rule.hits <= 4, `${rule.hits} answers: the first, one byte, once more`);
   await daemon.stop(test);
+});
+
+await t.test('a damaged index is mended for commands that only look', async (test) => {
+  const { front, layout } = await remoteImage(test);
+  const layer = annotated(lsmt);
+  await pushFiles(layout, 'app', [layer]);
+  // High bits of the first entry's place in the layer.
+  const at = Number(lsmt.readBigUInt64LE(lsmt.length - 4096 + LSMT_FIELD.indexOffset)) + 14;
+  for (const command of ['inspect', 'ls', 'cat']) {
+    const cache = join(shortFolder(test), 'cache');
+    const name = front.name(REPOSITORY, 'app');
+    const options = remoteOptions([front], cache);
+    const rule = front.rule({
+      match: { kind: 'data', reference: sha256(layer.bytes), covers: at },
+      action: { do: 'corrupt', at },
+      times: 1,
+    });
+    const path = command === 'cat' ? ['file'] : [];
+    const looked = await runDaemon([command, name, ...path, ...options]);
+    // Random bytes have no files: `ls` and `cat` say so after they have read the index.
+    test.equal(looked.code, command === 'inspect' ? 0 : 1, `${command}: ${looked.stderr}`);
+    test.notMatch(looked.stderr, /lsmt index entry/);
+    test.equal(rule.hits, 1);
+    const offline = await runDaemon(['inspect', name, ...options, '--offline']);
+    test.equal(offline.code, 0, `${command}: ${offline.stderr}`);
+    front.rules.clear();
+  }
 });

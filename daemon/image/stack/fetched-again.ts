@@ -1,6 +1,7 @@
 // What an opening of an image does about an error that wrong bytes of a registry, of a mirror or of the cache may have caused.
 
 import { messageOf } from '../../errors.js';
+import { attempt, type Effort } from '../../lib/effort.js';
 import { withFacts } from '../../lib/fault.js';
 import { maybeDamage } from '../formats/maybe-damage.js';
 import type { PooledBlob } from '../plan/blob-pool.js';
@@ -21,4 +22,33 @@ export async function fetchedAgain(
   const failed = fetched.find((each) => each.status === 'rejected');
   if (failed) withFacts(error, { refetch: messageOf(failed.reason) });
   return false;
+}
+
+/**
+ * Opens the layers of an image, and reads in them what only is read once all are open: indexes, merged trees. If that fails, what was
+ * read of them may be wrong: it is fetched again, and they are opened again, once. What `open` throws is thrown: openLower() has tried
+ * the same.
+ * @param files that the layers are opened from
+ */
+export async function withSecondTry<L, R>(
+  files: { readonly all: readonly Pick<PooledBlob, 'refetch'>[] },
+  effort: Effort,
+  open: (effort: Effort) => Promise<L>,
+  read: (layers: L, effort: Effort) => Promise<R>,
+): Promise<R> {
+  const first = attempt(effort);
+  let isReading = false;
+  const work = async (own: Effort): Promise<R> => {
+    const layers = await open(own);
+    isReading = true;
+    return read(layers, own);
+  };
+  try {
+    return await work(first.effort);
+  } catch (error) {
+    if (!isReading || !(await fetchedAgain(files.all, error))) throw error;
+  }
+  // The first layers are in no variable any more.
+  first.giveBack();
+  return work(effort);
 }

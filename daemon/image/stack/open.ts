@@ -4,7 +4,7 @@
 import type { BlobRef } from '../../blob/blob-ref.js';
 import { messageOf, throwProblem } from '../../errors.js';
 import { counted } from '../../lib/counted.js';
-import { attempt, type Effort } from '../../lib/effort.js';
+import type { Effort } from '../../lib/effort.js';
 import { buildIndex } from '../../lsmt/build-index.js';
 import type { FilledSpec } from '../../blob/filled-source.js';
 import type { MemorySpec } from '../../blob/memory-source.js';
@@ -13,7 +13,7 @@ import type { LsmtIndexData } from '../../lsmt/merged-index.js';
 import { readStack } from '../../lsmt/read-stack.js';
 import type { BlobParts, BlobPool, PooledBlob } from '../plan/blob-pool.js';
 import { partitionOf } from '../disks/disk-partitions.js';
-import { fetchedAgain } from './fetched-again.js';
+import { withSecondTry } from './fetched-again.js';
 import { marksOf, uuidSeedOf, withSeeds, type ImageMarks } from './fingerprint.js';
 import type { LayerContent } from '../formats/format.js';
 import { ImageBlobs } from '../plan/image-blobs.js';
@@ -189,31 +189,25 @@ interface MergedLayers {
   readonly disk: MergedDisk;
 }
 
-/** If what was read of the layers cannot be merged, it may be wrong: it is fetched again, and opened again, once. */
-async function openMerged(
+function openMerged(
   plan: ImagePlan,
   marks: ImageMarks,
   files: ImageBlobs,
   options: OpenOptions,
 ): Promise<MergedLayers> {
   const { readers, records } = options;
-  const first = attempt(options.effort);
-  let isMerging = false;
-  const open = async (effort: Effort): Promise<MergedLayers> => {
-    const tools = { readers, effort, records, sink: throwProblem };
-    const layers = await openStack(plan, { ...tools, files, mayBeUpper: false });
-    isMerging = true;
-    const disk = await mergedDisk(layers, plan, marks, files, { ...options, effort });
-    return { layers, disk };
-  };
-  try {
-    return await open(first.effort);
-  } catch (error) {
-    if (!isMerging || !(await fetchedAgain(files.all, error))) throw error;
-  }
-  // The first layers are in no variable any more.
-  first.giveBack();
-  return open(options.effort);
+  return withSecondTry(
+    files,
+    options.effort,
+    (effort) => {
+      const tools = { readers, effort, records, sink: throwProblem };
+      return openStack(plan, { ...tools, files, mayBeUpper: false });
+    },
+    async (layers, effort) => {
+      const disk = await mergedDisk(layers, plan, marks, files, { ...options, effort });
+      return { layers, disk };
+    },
+  );
 }
 
 /** Not decoded copies: each of their pieces is checked, and they may be mended in place. */
