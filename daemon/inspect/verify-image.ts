@@ -1,9 +1,9 @@
 // The whole of `verify` but the command line: opens all layers, then reads all their data, and
 // notes every problem on the way. What it finds is a value; nothing is printed here.
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
-import { UNBOUNDED } from '../lib/effort.js';
+import { UNBOUNDED, type Effort } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import type { Unwrapped } from '../image/formats/format.js';
@@ -30,6 +30,8 @@ import { monotonicMs } from '../lib/clock.js';
 
 /** Data is checked for this long (ms) before signals get their turn. */
 const SLICE_MS = 40;
+/** An interrupted check ends after this long (ms) at most, if a disk or a registry does not answer. */
+const ENDING_MS = 2000;
 
 export interface VerifiedLayer {
   readonly path: string;
@@ -76,21 +78,31 @@ export async function verifyImage(
 ): Promise<VerifyReport> {
   const started = monotonicMs();
   const problems = new ProblemList();
-  const run: Run = { checked: 0, total: 0, layers: [], notes: [], sliceEnd: started + SLICE_MS };
+  const run: Run = {
+    name: words.join(' '),
+    checked: 0,
+    total: 0,
+    layers: [],
+    notes: [],
+    sliceEnd: started + SLICE_MS,
+  };
   // What an earlier reading has found is checked again, too.
   const own = inspectionOptions(options.remote ?? NO_REMOTE, options.progress);
   const records = own.records ? { ...own.records, isAnew: true as const } : null;
-  const tools = { ...own, records };
-  let plan: ImagePlan | null = null;
-  try {
-    plan = await planOrProblem(words, tools, problems, options);
+  const effort = interruptible(own.effort, options.signal);
+  const tools = { ...own, records, effort };
+  const work = async (): Promise<void> => {
+    const plan = await planOrProblem(words, tools, problems, options);
     if (plan) await verifyPlan(plan, tools, problems, run, options);
+  };
+  try {
+    await untilInterrupted(work, options.signal);
   } finally {
     tools.files.release();
   }
   const interrupted = options.signal.aborted;
   return {
-    name: plan?.name ?? words.join(' '),
+    name: run.name,
     good: problems.count === 0 && !interrupted,
     interrupted,
     problemCount: problems.count,
@@ -105,26 +117,67 @@ export async function verifyImage(
   };
 }
 
+/** The same effort. It ends an opening soon after the signal. */
+function interruptible(effort: Effort, signal: AbortSignal): Effort {
+  const check = (): void => {
+    if (signal.aborted) throw new OverlaybdError('BUSY', 'the check was interrupted');
+  };
+  return {
+    ...effort,
+    spend: (units) => {
+      check();
+      effort.spend(units);
+    },
+    turn: () => {
+      check();
+      return effort.turn();
+    },
+    progress: (done, total, layer) => {
+      check();
+      effort.progress?.(done, total, layer);
+    },
+  };
+}
+
+/** Ends with the work, or some time after the signal without waiting for it. */
+async function untilInterrupted(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const interrupted = async (): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true, signal: done.signal });
+    });
+    await pause(ENDING_MS, null, { signal: done.signal }).catch(() => undefined);
+  };
+  try {
+    await Promise.race([work(), interrupted()]);
+  } finally {
+    done.abort();
+  }
+}
+
 async function planOrProblem(
   words: readonly string[],
-  { files }: StackOptions,
+  { files, effort }: StackOptions,
   problems: ProblemList,
-  { remote = NO_REMOTE, beside }: VerifyOptions,
+  { remote = NO_REMOTE, beside, signal }: VerifyOptions,
 ): Promise<ImagePlan | null> {
   try {
     return await planImage(sourceOfWords(words).blobs, files, {
-      effort: UNBOUNDED,
+      effort,
       remote: () => remote.images(),
       beside: beside ?? undefined,
     });
   } catch (error) {
     if (error instanceof OverlaybdError && error.code === 'BAD_ARGUMENT') throw error;
-    problems.addError(null, error);
+    if (!signal.aborted) problems.addError(null, error);
     return null;
   }
 }
 
 interface Run {
+  /** Of the image, as far as it is known. */
+  name: string;
   checked: number;
   total: number;
   layers: readonly TriedLayer[];
@@ -150,9 +203,11 @@ async function verifyPlan(
   run: Run,
   options: VerifyOptions,
 ): Promise<void> {
+  run.name = plan.name;
   run.notes.push(...plan.notes);
   const opening = new OpeningFindings(problems);
-  run.layers = await tryLayers(plan, tools, opening);
+  run.layers = await tryLayers(plan, tools, opening, options.signal);
+  if (options.signal.aborted) return;
   await checkStack(plan, run.layers, problems, run);
   const checks = dataChecks(run.layers, problems, tools.readers);
   run.total = checks.reduce((sum, { check }) => sum + check.bytes, 0);
@@ -170,6 +225,7 @@ async function tryLayers(
   plan: ImagePlan,
   tools: StackOptions,
   opening: OpeningFindings,
+  signal: AbortSignal,
 ): Promise<TriedLayer[]> {
   const layers: TriedLayer[] = [];
   const add = async (
@@ -177,6 +233,7 @@ async function tryLayers(
     role: 'lower' | 'upper',
     open: (options: StackOptions) => Promise<OpenedLayer>,
   ): Promise<void> => {
+    if (signal.aborted) return;
     const number = layers.length;
     const sink = opening.sinkOf(number);
     let inner: Unwrapped | null = null;
@@ -186,6 +243,7 @@ async function tryLayers(
       ({ inner } = layer);
       opened = await withIndex(layer, sink);
     } catch (error) {
+      if (signal.aborted) return;
       opening.failed(number, error);
       inner ??= role === 'lower' ? await innerOf(ref, tools) : null;
     }
