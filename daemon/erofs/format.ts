@@ -38,6 +38,10 @@ export const SB = {
   extraDevices: 86,
   deviceSlot: 88,
   directoryBlockBits: 90,
+  xattrPrefixCount: 91,
+  xattrPrefixStart: 92,
+  packedNid: 96,
+  rootNidOf48Bits: 112,
 } as const;
 
 /** The checksum of the superblock is checked (by Linux from 5.5 on); inodes have times of their own. */

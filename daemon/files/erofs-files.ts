@@ -11,8 +11,8 @@ import {
 } from '../erofs/devices/device-table.js';
 import { readDirectory } from '../erofs/reader/directory.js';
 import { areReadable } from '../erofs/reader/features.js';
+import { arePrefixesPacked } from '../erofs/reader/long-prefixes.js';
 import { inodePlace, readInode, type ErofsInode } from '../erofs/reader/inode.js';
-import { NO_BLOCK } from '../erofs/format.js';
 import { PagedImage, type PagedBytes } from '../erofs/reader/paged-image.js';
 import { MAX_XATTR_ENTRY_BYTES, readXattrs, sharedXattrs } from '../erofs/reader/xattrs.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
@@ -46,10 +46,12 @@ export async function erofsRoot(
 ): Promise<ImageFile | null> {
   const image = await PagedImage.open(bytes);
   if (!image || !areReadable(image.superblock, missing !== null)) return null;
+  if (arePrefixesPacked(image.superblock)) return null;
   const { superblock, blob: name, end: size } = image;
   const read = image.read.bind(image);
   const slots = await deviceTable({ name, size, read }, superblock);
   if (!areInside(slots, size, superblock)) return null;
+  await image.needPrefixes();
   const root = await fileOf({ image, slots, missing }, superblock.rootNid);
   if (root.type !== 'dir') throw bad(image, root.node, 'a directory', `mode ${root.node.mode}`);
   return root;
@@ -149,7 +151,8 @@ class ErofsFile implements ImageFile {
     await this.#needContents();
     const { bytes, superblock, blob } = this.#image;
     for (const block of readDirectory(bytes, superblock, node, blob)) {
-      for (const { name, nid } of block) entries.set(name, nid);
+      // Sockets are left out, as of layers of files.
+      for (const { name, nid, isSocket } of block) if (!isSocket) entries.set(name, nid);
       if (entries.size <= MAX_LAYER_ENTRIES) continue;
       throw bad(this.#image, node, `at most ${MAX_LAYER_ENTRIES} names`, entries.size, 'LIMIT');
     }
@@ -193,7 +196,7 @@ async function* chunkExtents(
     const at = form.at + i * form.width;
     await image.need(at, at + form.width);
     const { device, block } = chunkPlace(form, i, bytes);
-    if (block === NO_BLOCK) continue;
+    if (block === null) continue;
     const number = device & mask;
     const slot = slots[number - 1];
     if (number > 0 && !slot) throw bad(image, node, `a device up to ${slots.length}`, number);

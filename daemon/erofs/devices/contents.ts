@@ -10,7 +10,6 @@ import type { PiecesSpec } from '../../pieces/pieces-source.js';
 import type { DataRange } from '../../tree/layer-tree.js';
 import { MAX_FILE_BYTES } from '../../tree/limits.js';
 import { appendRange } from '../../tree/data-ranges.js';
-import { NO_BLOCK } from '../format.js';
 import { chunkForm, chunkPlace, inlineTail } from '../reader/contents.js';
 import type { ErofsImage, VisitedEntry } from '../reader/image.js';
 import { deviceMask, placed, type DeviceSlot } from './device-table.js';
@@ -107,7 +106,7 @@ export class DeviceContents {
     }
     for (let i = 0; i < form.count; i++) {
       const { device, block } = chunkPlace(form, i, bytes);
-      if (block === NO_BLOCK) continue;
+      if (block === null) continue;
       const fileOffset = i * form.chunkSize;
       const length = Math.min(form.chunkSize, inode.size - fileOffset);
       appendRange(data, this.#rangeOf(entry, device & this.#mask, block, fileOffset, length));

@@ -1,6 +1,7 @@
 // The table of the further devices of an EROFS image: one slot of 128 bytes for each.
 
 import { formatError } from '../../errors.js';
+import { TWO_32 } from '../../lib/bytes.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import { SB, SUPERBLOCK } from '../format.js';
 import type { Superblock } from '../reader/superblock.js';
@@ -9,7 +10,7 @@ import { MAX_DEVICES } from './limits.js';
 const SLOT_SIZE = 128;
 const TAG_SIZE = 64;
 /** Offsets in a slot. */
-const D = { tag: 0, blocks: 64, firstBlock: 68 } as const;
+const D = { tag: 0, blocks: 64, firstBlock: 68, blocksHigh: 72, firstBlockHigh: 74 } as const;
 
 /** A further device. */
 export interface DeviceSlot {
@@ -71,18 +72,20 @@ export async function deviceTable(
     });
   }
   const table = await read(devicesAt, extraDevices * SLOT_SIZE);
-  const slots = Array.from({ length: extraDevices }, (_, i) => slotOf(table, i));
+  const slots = Array.from({ length: extraDevices }, (_, i) => slotOf(table, i, sb));
   checkPlaces(slots, sb, blob);
   return slots;
 }
 
-function slotOf(table: Buffer, i: number): DeviceSlot {
+function slotOf(table: Buffer, i: number, { is48Bit }: Superblock): DeviceSlot {
   const slot = table.subarray(i * SLOT_SIZE, (i + 1) * SLOT_SIZE);
+  const wide = (high: number, low: number): number =>
+    (is48Bit ? slot.readUInt16LE(high) * TWO_32 : 0) + slot.readUInt32LE(low);
   return {
     number: i + 1,
     tag: slot.toString('latin1', D.tag, TAG_SIZE).split('\0', 1)[0] as string,
-    blocks: slot.readUInt32LE(D.blocks),
-    firstBlock: slot.readUInt32LE(D.firstBlock),
+    blocks: wide(D.blocksHigh, D.blocks),
+    firstBlock: wide(D.firstBlockHigh, D.firstBlock),
   };
 }
 

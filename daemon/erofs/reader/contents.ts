@@ -1,6 +1,7 @@
 // Where an image has the contents of an inode: blocks, what follows the inode, or chunks anywhere.
 
 import { OverlaybdError, formatError } from '../../errors.js';
+import { TWO_32 } from '../../lib/bytes.js';
 import { NO_BLOCK } from '../format.js';
 import type { ErofsInode } from './inode.js';
 import type { Superblock } from './superblock.js';
@@ -71,6 +72,9 @@ export function inlineTail(
 /** The largest chunk that the number in an inode can say: 2^31 blocks. */
 const CHUNK_BITS = 0x1f;
 const WITH_DEVICES = 0x20;
+/** Of numbers with devices: blocks have 48 bits. */
+const WIDE = 0x40;
+const NO_WIDE_BLOCK = 2 ** 48 - 1;
 
 /** How the chunks of an inode are numbered. */
 export interface ChunkForm {
@@ -81,19 +85,23 @@ export interface ChunkForm {
   readonly at: number;
   /** Bytes of a number: 4, or 8 with a device. */
   readonly width: number;
+  /** Of numbers with devices: blocks have 48 bits. */
+  readonly isWide: boolean;
 }
 
 /** @throws OverlaybdError BAD_FORMAT if the numbers are outside of the image */
 export function chunkForm(
   { nid, at, size, place, end }: ErofsInode,
-  { blockSize }: Superblock,
+  { blockSize, is48Bit }: Superblock,
   image: Buffer,
   blob: string,
 ): ChunkForm {
   const bad = (expected: string, got: string | number): Error =>
     formatError({ blob, section: `inode ${nid}`, offset: at, expected, got });
   const format = place & 0xffff;
-  if ((format & ~(CHUNK_BITS | WITH_DEVICES)) !== 0) throw bad('a known form of chunks', format);
+  const isWide = is48Bit && (format & (WIDE | WITH_DEVICES)) === (WIDE | WITH_DEVICES);
+  const known = CHUNK_BITS | WITH_DEVICES | (isWide ? WIDE : 0);
+  if ((format & ~known) !== 0) throw bad('a known form of chunks', format);
   const chunkSize = blockSize * 2 ** (format & CHUNK_BITS);
   const width = (format & WITH_DEVICES) === 0 ? 4 : 8;
   const count = Math.ceil(size / chunkSize);
@@ -101,25 +109,32 @@ export function chunkForm(
   if (first + count * width > image.length) {
     throw bad(`${count} numbers of chunks before byte ${image.length}`, first + count * width);
   }
-  return { chunkSize, count, at: first, width };
+  return { chunkSize, count, at: first, width, isWide };
 }
 
 /** Whether all chunks are holes. */
 export function isOneHole(form: ChunkForm, image: Buffer): boolean {
   for (let i = 0; i < form.count; i++) {
-    if (chunkPlace(form, i, image).block !== NO_BLOCK) return false;
+    if (chunkPlace(form, i, image).block !== null) return false;
   }
   return true;
 }
 
-/** Where a chunk is: the number of a device, with bits that may not count, and a block; NO_BLOCK is a hole. */
+/** Where a chunk is: the number of a device, with bits that may not count, and a block; null is a hole. */
 export function chunkPlace(
-  { at, width }: ChunkForm,
+  { at, width, isWide }: ChunkForm,
   i: number,
   image: Buffer,
-): { device: number; block: number } {
+): { device: number; block: number | null } {
   const here = at + i * width;
-  return width === 4
-    ? { device: 0, block: image.readUInt32LE(here) }
-    : { device: image.readUInt16LE(here + 2), block: image.readUInt32LE(here + 4) };
+  if (width === 4) return { device: 0, block: blockOf(image.readUInt32LE(here), NO_BLOCK) };
+  const device = image.readUInt16LE(here + 2);
+  const low = image.readUInt32LE(here + 4);
+  if (!isWide) return { device, block: blockOf(low, NO_BLOCK) };
+  const block = image.readUInt16LE(here) * TWO_32 + low;
+  return { device, block: blockOf(block, NO_WIDE_BLOCK) };
+}
+
+function blockOf(stored: number, hole: number): number | null {
+  return stored === hole ? null : stored;
 }

@@ -7,12 +7,18 @@ import { flatExtents } from './contents.js';
 import type { ErofsInode } from './inode.js';
 import type { Superblock } from './superblock.js';
 
+/** Offset of the type of an entry, and the number of sockets. */
+const TYPE = 10;
+const SOCKET = 6;
+
 export interface Dirent {
   /** One character a byte. */
   readonly name: string;
   readonly nid: number;
   /** Byte offset of the name in the image. */
   readonly nameAt: number;
+  /** As the directory says; its inode may say something else. */
+  readonly isSocket: boolean;
 }
 
 /**
@@ -58,7 +64,8 @@ function readBlock(image: Buffer, begin: number, end: number, nid: number, blob:
       throw bad(here, `a name of 1 to ${MAX_NAME_BYTES} bytes`, `${name.length} bytes`);
     }
     if (image.readUInt32LE(here + 4) !== 0) throw bad(here, 'a nid below 2^32', 'a larger one');
-    entries.push({ name, nid: image.readUInt32LE(here), nameAt: begin + from });
+    const isSocket = image[here + TYPE] === SOCKET;
+    entries.push({ name, nid: image.readUInt32LE(here), nameAt: begin + from, isSocket });
   }
   return entries;
 }

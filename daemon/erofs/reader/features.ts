@@ -22,8 +22,8 @@ const FEATURES: readonly Feature[] = [
   { bit: 0x8, name: 'device_table', kernel: '5.16', isReadable: true },
   { bit: 0x10, name: 'ztailpacking', kernel: '5.17', isReadable: true },
   { bit: 0x20, name: 'fragments', kernel: '6.1', isReadable: true },
-  { bit: 0x40, name: 'xattr_prefixes', kernel: '6.4', isReadable: false },
-  { bit: 0x80, name: '48bit', kernel: '6.15', isReadable: false },
+  { bit: 0x40, name: 'xattr_prefixes', kernel: '6.4', isReadable: true },
+  { bit: 0x80, name: '48bit', kernel: '6.15', isReadable: true },
   { bit: 0x100, name: 'metabox', kernel: '6.17', isReadable: false },
 ];
 

@@ -14,6 +14,7 @@ import { readDirectory } from './directory.js';
 import { checkReadable } from './features.js';
 import { readInode, type ErofsInode } from './inode.js';
 import { MAX_METADATA_BYTES, MAX_XATTRS_READ } from './limits.js';
+import { readLongPrefixes } from './long-prefixes.js';
 import { readSuperblock, type Superblock } from './superblock.js';
 import { readXattrs } from './xattrs.js';
 
@@ -42,18 +43,21 @@ export class ErofsImage {
   readonly blob: string;
   readonly bytes: Buffer;
   readonly superblock: Superblock;
+  readonly longPrefixes: readonly string[];
   #xattrBytes = 0;
   readonly #heap: HeapBudget;
 
   /**
    * @param bytes all of the image that has metadata
    * @param heap what the layers of the image may have on the heap
+   * @throws OverlaybdError BAD_FORMAT, UNSUPPORTED
    */
   constructor(bytes: Buffer, superblock: Superblock, blob: string, heap = new HeapBudget()) {
     this.#heap = heap;
     this.bytes = bytes;
     this.superblock = superblock;
     this.blob = blob;
+    this.longPrefixes = readLongPrefixes(bytes, superblock, blob);
   }
 
   /**

@@ -2,17 +2,25 @@
 
 import { formatError } from '../../errors.js';
 import { TWO_32 } from '../../lib/bytes.js';
+import { typeOfMode } from '../../tree/file-types.js';
 import { I, INODE, SLOT, XATTR_HEADER } from '../format.js';
 import type { Superblock } from './superblock.js';
 
 /** Bytes of a compact inode. */
 const COMPACT = 32;
 /** Offsets in a compact inode where it differs from an extended one. */
-const C = { nlink: 6, uid: 24, gid: 26 } as const;
+const C = { nlink: 6, mtime: 12, uid: 24, gid: 26 } as const;
+/** Offset of the high bits of the first block, in both kinds of inodes. */
+const PLACE_HIGH = 6;
 
 /** How contents are stored, by the number in the inode's format. */
 const LAYOUTS = ['plain', 'compressed', 'inline', 'compressed', 'chunks'] as const;
 export type ContentLayout = (typeof LAYOUTS)[number];
+/**
+ * In the format of a compact inode that is no directory: it has one name, and high bits of its first block instead of their
+ * number. In that of a directory: it has no entry `.`.
+ */
+const ONE_NAME = 0x10;
 
 /** An inode. Offsets are bytes in the image. */
 export interface ErofsInode {
@@ -55,7 +63,8 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
   if (at + COMPACT > image.length) throw bad(0, `an inode before byte ${image.length}`, 'none');
   const format = image.readUInt16LE(at);
   const isExtended = (format & 1) === 1;
-  const layout = LAYOUTS[format >>> 1];
+  const hasFlag = sb.is48Bit && (format & ONE_NAME) !== 0;
+  const layout = LAYOUTS[(hasFlag ? format & ~ONE_NAME : format) >>> 1];
   if (layout === undefined) throw bad(I.format, 'a known format', format);
   const xattrsAt = at + (isExtended ? INODE : COMPACT);
   const xattrCount = image.readUInt16LE(at + I.xattrCount);
@@ -63,7 +72,10 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
   const end = xattrsAt + xattrBytes;
   if (end > image.length) throw bad(I.xattrCount, `xattrs before byte ${image.length}`, end);
   const mode = image.readUInt16LE(at + I.mode);
-  const place = image.readUInt32LE(at + I.place);
+  const hasOneName = hasFlag && !isExtended && typeOfMode(mode) !== 'dir';
+  const isWide = sb.is48Bit && (isExtended || hasOneName) && isInBlocks(mode, layout);
+  const high = isWide ? image.readUInt16LE(at + PLACE_HIGH) : 0;
+  const place = high * TWO_32 + image.readUInt32LE(at + I.place);
   // Both are written out: `{ ...common }` takes 8 us.
   if (!isExtended) {
     return {
@@ -77,8 +89,8 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
       size: image.readUInt32LE(at + I.size),
       uid: image.readUInt16LE(at + C.uid),
       gid: image.readUInt16LE(at + C.gid),
-      nlink: image.readUInt16LE(at + C.nlink),
-      mtime: sb.epoch,
+      nlink: hasOneName ? 1 : image.readUInt16LE(at + C.nlink),
+      mtime: sb.epoch + (sb.is48Bit ? image.readUInt32LE(at + C.mtime) : 0),
       mtimeNs: sb.epochNs,
     };
   }
@@ -103,4 +115,11 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
     mtime,
     mtimeNs,
   };
+}
+
+/** Whether the place of an inode is the number of its first block. */
+function isInBlocks(mode: number, layout: ContentLayout): boolean {
+  const type = typeOfMode(mode);
+  if (layout !== 'plain' && layout !== 'inline') return false;
+  return type === 'reg' || type === 'dir' || type === 'symlink';
 }

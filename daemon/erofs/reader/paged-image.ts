@@ -4,6 +4,7 @@
 import { OverlaybdError } from '../../errors.js';
 import { overLimit } from '../../lib/fault.js';
 import { MAX_PAGED_BYTES, MAX_PAGES_BYTES } from './limits.js';
+import { MAX_PREFIX_LIST_BYTES, readLongPrefixes } from './long-prefixes.js';
 import { isErofs, readSuperblock, type Superblock } from './superblock.js';
 
 /** Bytes that are read at a time at least: a chunk of the cache of registries. */
@@ -24,6 +25,8 @@ export class PagedImage {
   readonly superblock: Superblock;
   /** As long as the image. Pages that were not asked for are zeros. */
   readonly bytes: Buffer;
+  /** Empty before {@link needPrefixes}. One character a byte. */
+  longPrefixes: readonly string[] = [];
   readonly #source: PagedBytes;
   /** 1: the page is in {@link bytes}. */
   readonly #present: Uint8Array;
@@ -88,6 +91,18 @@ export class PagedImage {
     if (bytes.length === length) return Buffer.from(bytes.buffer, bytes.byteOffset, length);
     const text = `${blob}: ends at byte ${offset + bytes.length}, expected ${offset + length} bytes`;
     throw new OverlaybdError('SHORT_READ', text, { facts: { blob, offset } });
+  }
+
+  /**
+   * Reads the long prefixes of names of xattrs, which must not be packed.
+   * @throws OverlaybdError BAD_FORMAT, and what reading throws
+   */
+  async needPrefixes(): Promise<void> {
+    const { bytes, superblock, blob } = this;
+    const { xattrPrefixes, xattrPrefixesAt: at } = superblock;
+    if (xattrPrefixes === 0) return;
+    await this.need(at, at + MAX_PREFIX_LIST_BYTES);
+    this.longPrefixes = readLongPrefixes(bytes, superblock, blob);
   }
 
   /** Bytes of all that the image may be in. */

@@ -1,12 +1,12 @@
 // The xattrs of an inode of an EROFS image that another program has made: those after it, and shared ones.
 
-import { OverlaybdError, formatError } from '../../errors.js';
+import { formatError, type OverlaybdError } from '../../errors.js';
 import { XATTR_ENTRY, XATTR_HEADER } from '../format.js';
 import type { ErofsInode } from './inode.js';
 import type { Superblock } from './superblock.js';
 
 /** What the numbers of names stand for. */
-const PREFIXES: readonly string[] = [
+export const SHORT_PREFIXES: readonly string[] = [
   '',
   'user.',
   'system.posix_acl_access',
@@ -44,6 +44,8 @@ interface Image {
   readonly blob: string;
   readonly bytes: Buffer;
   readonly superblock: Superblock;
+  /** One character a byte. */
+  readonly longPrefixes: readonly string[];
 }
 
 /**
@@ -64,7 +66,7 @@ export function readXattrs(
   const { bytes } = image;
   visitXattrs(image, inode, count, (index, nameAt, valueAt, valueEnd) => {
     if (index === NO_PREFIX && nameAt === valueAt) return true;
-    const prefix = PREFIXES[index];
+    const prefix = prefixOf(image, index);
     if (asShown && NOT_SHOWN.has(prefix)) return true;
     if (prefix === undefined)
       throw bad(image, inode, nameAt - XATTR_ENTRY, 'a known prefix', index);
@@ -135,16 +137,15 @@ function valueOf(image: Image, inode: ErofsInode, begin: number, limit: number):
   if (begin + XATTR_ENTRY > limit) {
     throw bad(image, inode, begin, `an xattr before byte ${limit}`, 'its end');
   }
-  const { bytes, blob } = image;
+  const { bytes } = image;
   const valueAt = begin + XATTR_ENTRY + (bytes[begin] as number);
   const valueEnd = valueAt + bytes.readUInt16LE(begin + 2);
   if (valueEnd > limit) throw bad(image, inode, begin, `an xattr before byte ${limit}`, valueEnd);
-  if (((bytes[begin + 1] as number) & LONG_PREFIX) !== 0) {
-    const section = sectionOf(inode);
-    const text = `${blob}: ${section} at byte ${begin}: long prefixes of names are not supported`;
-    throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob, section, offset: begin } });
-  }
   return valueAt;
+}
+
+function prefixOf({ longPrefixes }: Image, index: number): string | undefined {
+  return (index & LONG_PREFIX) === 0 ? SHORT_PREFIXES[index] : longPrefixes[index & ~LONG_PREFIX];
 }
 
 function bad(

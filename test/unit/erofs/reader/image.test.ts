@@ -65,7 +65,7 @@ const DAMAGES: [what: string, damage: (bytes: Buffer) => void, message: RegExp, 
     /not supported here: 0x00800000, which is/,
     'UNSUPPORTED',
   ],
-  ['48 bits', u32(SB + 80, 0x80), /not supported here: 48bit$/, 'UNSUPPORTED'],
+  ['metabox', u32(SB + 80, 0x100), /not supported here: metabox$/, 'UNSUPPORTED'],
   ['root past the end', u16(SB + 14, 65_535), /inode 65535 at byte 2097120: expected an inode/],
   ['metadata past the end', u32(SB + 40, 0xffff_ffff), /expected an inode before byte/],
   ['root that is a file', u16(SB + 14, (inodes.get('d/f') as number) / 32), /expected a directory/],
@@ -97,7 +97,7 @@ const DAMAGES: [what: string, damage: (bytes: Buffer) => void, message: RegExp, 
   ['xattr name', u8(ROOT + 64 + 12, 200), /expected an xattr before byte/],
   ['xattr value', u16(ROOT + 64 + 14, 60_000), /expected an xattr before byte/],
   ['xattr prefix', u8(ROOT + 64 + 13, 9), /expected a known prefix, got 9/],
-  ['long prefix', u8(ROOT + 64 + 13, 0x81), /long prefixes of names/, 'UNSUPPORTED'],
+  ['long prefix', u8(ROOT + 64 + 13, 0x81), /expected a known prefix, got 129/],
 ];
 
 for (const [what, damage, message, code = 'BAD_FORMAT'] of DAMAGES) {

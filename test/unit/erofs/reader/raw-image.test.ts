@@ -42,6 +42,17 @@ await test('what an image needs', async (t) => {
   }
 });
 
+await test('metadata in a metabox are the business of the kernel', async (t) => {
+  const got = await check((b) => {
+    b.writeUInt32LE(0x180, SB + 80);
+    // Of the root: bit 63 says that it is in the metabox. The old field has the high bits of the number of blocks.
+    b.writeBigUInt64LE((1n << 63n) + 3n, SB + 112);
+    b.writeUInt16LE(0, SB + 14);
+  });
+  const about = 'EROFS, blocks of 4096 bytes, 48bit, metabox; Linux 6.17 and later';
+  t.same(got, { about, doubts: [] });
+});
+
 await test('what kernels may refuse is doubted', async (t) => {
   t.match(await check((b) => b.writeUInt32LE(1 << 23, SB + 80)), {
     about: 'EROFS, blocks of 4096 bytes, 0x00800000; no known kernel with pages of 4096 bytes',
