@@ -64,10 +64,10 @@ export function helpFor([first]: readonly string[]): string {
   return `overlaybd-nbd ${isCommand ? `${first} ` : ''}--help`;
 }
 
-/** `help serve` is `serve --help`, and `-V` is --version, as other programs have it. */
+/** `help serve` is `serve --help`, `help help` is `--help`, and `-V` is --version, as other programs have it. */
 function asOptions(argv: readonly string[]): readonly string[] {
   const [first, ...others] = argv;
-  if (first === 'help') return [...others, '--help'];
+  if (first === 'help') return [...(others[0] === 'help' ? others.slice(1) : others), '--help'];
   return first === '-V' ? ['--version', ...others] : argv;
 }
 

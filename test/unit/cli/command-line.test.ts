@@ -294,6 +294,9 @@ await t.test('--help and --version print their texts', async (test) => {
     ['serve', '-h', '--nonsense'],
     ['help'],
     ['help', 'serve'],
+    ['help', 'help'],
+    ['help', '--help'],
+    ['help', 'help', 'serve'],
     ['--version'],
     ['-V'],
   ]) {
