@@ -332,11 +332,8 @@ async function checkStack(
     if (opened.some(({ sources }) => sources.some((source) => source && !source.around))) {
       run.notes.push('layers of files: they have no checksums of their own');
     }
-    run.notes.push(
-      ...opened.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : [])),
-    );
-    if (opened.length === layers.length)
-      checkTrees(name, opened, problems, showsWhiteouts(opened, alone));
+    const isWhole = opened.length === layers.length;
+    run.notes.push(...checkTrees(name, opened, problems, isWhole, showsWhiteouts(opened, alone)));
     return;
   }
   // A broken layer has its own problems, and may be the one that gives the size.
@@ -349,17 +346,27 @@ async function checkStack(
   }
 }
 
-/** The layers may be good one by one, and not fit together. */
+/**
+ * The layers may be good one by one, and not fit together.
+ * @param isWhole whether these are all layers of the image
+ * @returns notes, as `serve` logs them. What is missing is a problem, and is not among them
+ */
 function checkTrees(
   name: string,
   layers: readonly OpenedLayer[],
   problems: ProblemList,
+  isWhole: boolean,
   isAlone: boolean,
-): void {
+): readonly string[] {
+  const own = layers.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : []));
+  if (!isWhole) return own;
   try {
-    treeImage(layers, name, [], UNBOUNDED, isAlone);
+    const { notes } = treeImage(layers, name, [], UNBOUNDED, isAlone);
+    const missing = new Set(layers.map((layer) => layer.missing?.message));
+    return notes.filter((note) => !missing.has(note));
   } catch (error) {
     problems.addError(null, error);
+    return own;
   }
 }
 

@@ -269,3 +269,19 @@ await t.test('a raw disk image that is cut during the check is a problem', async
   test.equal(report.good, false);
   test.match(report.problems[0], { code: 'SHORT_READ', message: /the file ends after/ });
 });
+
+await t.test(
+  'an archive of a whole image that is given as a layer has the note of serve',
+  async (test) => {
+    const [saved = '', layout = ''] = files(test, {
+      'saved.tar': writeUstar([{ name: 'manifest.json' }, { name: 'repositories' }]),
+      'layout.tar': writeUstar([{ name: 'oci-layout' }, { name: 'index.json' }]),
+    });
+    const { good, notes } = await verify([saved]);
+    test.equal(good, true);
+    const form = `for the image in it, docker-archive:${saved}`;
+    test.equal(notes.filter((note) => note.endsWith(form)).length, 1, notes.join());
+    const other = await verify([layout]);
+    test.match(other.notes.join(), /an OCI archive: for the image in it, unpack it, then oci:DIR/);
+  },
+);
