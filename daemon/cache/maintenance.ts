@@ -25,6 +25,7 @@ import type { CacheFolder } from './folder.js';
 import { isUsed, namesIn, removeUnused, scanBlobs, type FoundBlob } from './scan.js';
 import { MAX_RECORD, recordContent, RECORD_HEADER_SIZE } from './record-bytes.js';
 import { isRecordUsed, removeRecord, scanRecords, type FoundRecord } from './record-files.js';
+import { removeOldRefs } from './old-refs.js';
 import { readWhole, TEMPORARY } from './small-files.js';
 import {
   decodeHeader,
@@ -37,7 +38,7 @@ import {
 } from './state-file.js';
 
 const DAY_MS = 24 * 3600 * 1000;
-/** A manifest or the record of a layer that was not used for this long is collected. */
+/** A manifest, a tag, the size of a blob or the record of a layer that was not used for this long is collected. */
 const UNUSED_DAYS = 90;
 /** A temporary file that is older belongs to no process that is still writing it. */
 const TEMPORARY_DAYS = 1;
@@ -101,7 +102,7 @@ export async function removeFromCache(
 }
 
 /**
- * Removes what nothing can use: files without their other half, files of broken writes, old manifests.
+ * Removes what nothing can use: files without their other half, files of broken writes, old manifests, tags and sizes.
  * @throws OverlaybdError IO
  */
 export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Promise<Collected> {
@@ -134,6 +135,8 @@ export async function collectGarbage(folder: CacheFolder, lock: FolderLock): Pro
       if (small === folder.records) recordsGone++;
     }
   }
+  const ages = { unusedMs: UNUSED_DAYS * DAY_MS, temporaryMs: TEMPORARY_DAYS * DAY_MS };
+  freedBytes += await removeOldRefs(folder, ages);
   return { freedBytes, blobs: blobsGone, records: recordsGone };
 }
 

@@ -59,6 +59,7 @@ export class ManifestCache {
     const path = this.#folder?.ref(host, repository, tag) ?? null;
     const key = path ?? JSON.stringify([host, repository, tag]);
     const bytes = await this.#read(key, path, MAX_TAG_FILE);
+    if (bytes && path !== null) void touchFile(path);
     return bytes ? parseTag(bytes) : null;
   }
 
@@ -75,6 +76,7 @@ export class ManifestCache {
     const path = this.#folder?.ref(host, repository, digest) ?? null;
     const name = JSON.stringify([host, repository, digest]);
     const bytes = await this.#read(path ?? name, path, MAX_TAG_FILE);
+    if (bytes && path !== null) void touchFile(path);
     return bytes ? parseSize(bytes, name) : null;
   }
 

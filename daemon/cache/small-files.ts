@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { lutimes, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { readSmallFile } from '../blob/open-file.js';
-import { OverlaybdError } from '../errors.js';
+import { codeOf, OverlaybdError } from '../errors.js';
 import { makeFolder } from './blob-files.js';
 import { bounded } from './disk.js';
 
@@ -24,6 +24,17 @@ export async function readWhole(path: string, most: number): Promise<Buffer | nu
 /** Replaces a file, and makes its folders below `root`, which is there. @throws OverlaybdError IO */
 export async function writeWhole(root: string, path: string, bytes: Uint8Array): Promise<void> {
   await makeFolders(root, dirname(path));
+  try {
+    return await replaceWhole(path, bytes);
+  } catch (error) {
+    if (codeOf(error) !== 'NOT_FOUND') throw error;
+  }
+  // Its folder was empty, and was collected meanwhile.
+  await makeFolders(root, dirname(path));
+  return replaceWhole(path, bytes);
+}
+
+async function replaceWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
     await bounded(`write ${path}`, () => writeAndSync(temporary, bytes));
