@@ -155,7 +155,7 @@ export class FetchThread {
         return resolveImage(reference, options, this.#source, store.manifests);
       }
       case 'size':
-        return sizeOfBlob(question.of, client, store);
+        return sizeOfBlob(question.of, this.#settings.pull, client, store);
       case 'status':
         return this.#status();
       case 'cache': {

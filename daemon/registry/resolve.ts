@@ -168,12 +168,17 @@ async function lookAt(
   const { digest } = ref;
   const known = await manifests.knownBlob(digest);
   if (known) return kindOfBlob(known, ref.size);
-  const head = await source.head?.(ref, Math.min(ref.size, BLOB_HEAD_SIZE));
-  const kind = kindOfBlob(head ?? Buffer.alloc(0), ref.size);
+  const about = { ...within(name, `layer ${digest}`), digest };
+  const length = Math.min(ref.size, BLOB_HEAD_SIZE);
+  let head = (await source.keptHead?.(ref, length)) ?? null;
+  if (!head) {
+    manifests.checkOnline(about);
+    head = (await source.head?.(ref, length)) ?? Buffer.alloc(0);
+  }
+  const kind = kindOfBlob(head, ref.size);
   // Whatever it is instead, its opening finds it out.
   if (kind !== 'trace') return kind;
   if (ref.size > MAX_TRACE_LAYER) return 'data';
-  const about = { ...within(name, `layer ${digest}`), digest };
   const fetch = async (fromOrigin: boolean): Promise<Uint8Array | null> =>
     (await source.blob?.(ref, fromOrigin)) ?? null;
   try {

@@ -69,6 +69,8 @@ export class MemoryRegistry implements ManifestSource {
   failing = new Set<string>();
   /** The first bytes of blobs by digest; null: this source cannot look at blobs. */
   blobs: Map<string, Uint8Array> | null = null;
+  /** Blobs whose first bytes this machine has. */
+  readonly kept = new Set<string>();
   /** What a mirror says blobs are, by digest: not the registry itself. */
   readonly mirrored = new Map<string, Uint8Array>();
   /** By the digest of the subject; null: the registry has no such API. */
@@ -142,6 +144,11 @@ export class MemoryRegistry implements ManifestSource {
       return lie ?? blobs.get(ref.digest) ?? Buffer.alloc(ref.size);
     };
   }
+
+  readonly keptHead: ManifestSource['keptHead'] = (ref, length) => {
+    const bytes = this.kept.has(ref.digest) ? this.blobs?.get(ref.digest) : undefined;
+    return Promise.resolve(bytes?.subarray(0, length) ?? null);
+  };
 
   get head(): ManifestSource['head'] {
     const { blobs } = this;

@@ -225,11 +225,12 @@ export class RegistryClient implements ManifestSource {
 
   /**
    * Begins to look for the login of a repository, so that no request has to wait for a slow helper. Errors come when
-   * the login is needed.
+   * the login is needed. With `--pull never` there may be no request, so nobody is asked for a login before there is one.
    */
   prepare(host: string, repository: string): void {
     const key = `${host}/${repository}`;
-    if (this.#settings.offline || this.#preparing.has(key)) return;
+    const { offline, pull } = this.#settings;
+    if (offline || pull === 'never' || this.#preparing.has(key)) return;
     this.#preparing.add(key);
     const signal = AbortSignal.timeout(this.#settings.fetchDeadline * 1000);
     void this.#credentials

@@ -4,6 +4,7 @@ import { test, type Test } from 'tap';
 import { CachedSource } from '../../../daemon/blob/cached-source.js';
 import { readFully } from '../../../daemon/blob/source.js';
 import { CacheFolder } from '../../../daemon/cache/folder.js';
+import type { PullPolicy } from '../../../daemon/config/registry-settings.js';
 import type { CacheStore } from '../../../daemon/cache/store.js';
 import { sizeOfBlob } from '../../../daemon/fetch/blob-size.js';
 import { BufferFetcher, openStore, refOf } from '../../support/cached-blobs.js';
@@ -18,9 +19,10 @@ async function setUp(t: Test) {
   const store = await openStore(t, { cacheFolder: folder });
   const asked: string[] = [];
   let answer = CONTENT.length;
-  const ask = (of: typeof REF = REF): Promise<number> =>
+  const ask = (of: typeof REF = REF, pull: PullPolicy = 'newer'): Promise<number> =>
     sizeOfBlob(
       of,
+      pull,
       {
         sizeOf: ({ repository }) => {
           asked.push(repository);
@@ -39,6 +41,20 @@ async function fetchFirst(store: CacheStore, size: number): Promise<void> {
   await new BufferFetcher(blob, CONTENT).want(0, 0, 0);
   blob.release();
 }
+
+await test('a policy that forbids the network forbids to ask for a size', async (t) => {
+  const { store, asked, ask } = await setUp(t);
+  await t.rejects(ask(REF, 'never'), {
+    code: 'NOT_FOUND',
+    message: /not in the cache, and the network is not used \(--pull never\): .*warm/,
+    facts: { digest: REF.digest, host: REF.host },
+  });
+  t.same(asked, []);
+  await ask();
+  await fetchFirst(store, CONTENT.length);
+  t.equal(await ask(REF, 'never'), CONTENT.length, 'what is known is used');
+  t.equal(asked.length, 1);
+});
 
 await test('a part that another manifest has made says nothing', async (t) => {
   const { store, asked, ask, says } = await setUp(t);

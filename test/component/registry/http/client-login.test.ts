@@ -4,10 +4,11 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { test, type Test } from 'tap';
 import { shortFolder } from '../../../support/daemon-process.js';
 import type { AuthOptions } from '../../../support/registry/token-office.js';
+import { until } from '../../../support/until.js';
 import type { FaultFront } from '../../../support/registry/fault-front.js';
 import { BLOB, REPOSITORY, startFront } from '../../../unit/support/registry/front-client.js';
 import { clientOf } from '../../../unit/registry/http/client-front.js';
@@ -244,6 +245,20 @@ for (const [name, script, message] of [
     t.notMatch(lines.join('\n'), SECRETS);
   });
 }
+
+await test('with a policy that forbids the network no login is looked for ahead', async (t) => {
+  const { front } = await startFront(t);
+  const env = helper(t, 'touch $FOLDER/asked-$POLICY; exit 1');
+  for (const pull of ['never', 'newer'] as const) {
+    clientOf(t, front, { pull }, { env: { ...env, POLICY: pull } }).client.prepare(
+      front.host,
+      REPOSITORY,
+    );
+  }
+  const asked = (pull: string): boolean => existsSync(join(String(env['FOLDER']), `asked-${pull}`));
+  await until(() => asked('newer'));
+  t.notOk(asked('never'));
+});
 
 await test('a helper that gives another password later', async (t) => {
   const { front } = await startFront(t, { auth: { scheme: 'basic', users: USERS } });
