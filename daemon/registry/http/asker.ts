@@ -1,9 +1,10 @@
 // Asks one endpoint for one thing: with its login, which is renewed once. Redirects and errors are the caller's.
 
+import { messageOf } from '../../errors.js';
 import { failureOfAnswer } from './answer.js';
 import { parseChallenges } from './challenge.js';
 import { originOf, type Endpoint } from './endpoint.js';
-import { Failure } from './failure.js';
+import { cannotBeAsked, Failure } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import type { Logins } from './login.js';
 import { proxyFor, type ProxySettings } from './proxy.js';
@@ -74,8 +75,10 @@ export class Asker {
       if (url.protocol === 'https:') context = await untilAborted(tls.of(paths), signal);
     } catch (error) {
       signal.throwIfAborted();
-      const what = `cannot be asked: ${(error as Error).message}`;
-      throw new Failure('refused', what, { host: url.host, cause: error });
+      throw new Failure('refused', cannotBeAsked(messageOf(error)), {
+        host: url.host,
+        cause: error,
+      });
     }
     try {
       return await wire.send({ ...request, route: { tls: context, proxy } }, signal);

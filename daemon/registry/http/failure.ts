@@ -1,6 +1,7 @@
 // What can go wrong with a request, and whether trying again may help. Inside this room only: callers get an
 // OverlaybdError.
 
+import { messageOf } from '../../errors.js';
 import { printable, shortened } from '../../lib/printable.js';
 import { MAX_HEADER_BYTES } from './limits.js';
 
@@ -71,6 +72,9 @@ export function shownText(text: string): string {
 }
 
 const SILENT = 'a firewall may drop what is sent to it, or it may need a proxy (HTTPS_PROXY)';
+const NO_MEMORY = 'the kernel has no memory for another connection';
+const FORBIDDEN =
+  'this machine does not allow it; check its firewall and the rights of the service';
 const CHECK_PROXY = 'check HTTPS_PROXY, HTTP_PROXY and NO_PROXY';
 /** The codes of Node and undici for connections that could not be made. */
 const UNCONNECTED: Readonly<Record<string, string>> = {
@@ -81,9 +85,16 @@ const UNCONNECTED: Readonly<Record<string, string>> = {
   ENETUNREACH: 'cannot be reached (no network); check the network of this machine',
   ETIMEDOUT: `does not answer; ${SILENT}`,
   UND_ERR_CONNECT_TIMEOUT: `does not take the connection in time; ${SILENT}`,
+  EHOSTDOWN: 'cannot be reached (it is down); check the network of this machine',
+  ENETDOWN: 'cannot be reached (the network is down); check the network of this machine',
+  EACCES: `cannot be reached: ${FORBIDDEN}`,
+  EPERM: `cannot be reached: ${FORBIDDEN}`,
   EADDRNOTAVAIL: 'cannot be reached: no local address or port is free',
   EMFILE:
     'cannot be asked: this process has no descriptor left; raise its limit (ulimit -n, LimitNOFILE=)',
+  ENFILE: 'cannot be asked: this machine has no descriptor left; raise fs.file-max',
+  ENOBUFS: `cannot be asked: ${NO_MEMORY}`,
+  ENOMEM: `cannot be asked: ${NO_MEMORY}`,
 };
 const BROKEN: Readonly<Record<string, string>> = {
   ECONNRESET: 'closed the connection',
@@ -98,6 +109,8 @@ const TLS_CODE =
   /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_OSSL|HOSTNAME_|INVALID_CA|EPROTO)/;
 /** Stands for the error of undici's parser if that names no code. */
 const PARSER_CODE = 'HPE_';
+/** Of undici: the certificate of a proxy. tunnel.ts gives it for one of another name. */
+const PROXY_TLS_CODE = 'UND_ERR_PRX_TLS';
 const MALFORMED_CODE = /^(HPE_|UND_ERR_RES|UND_ERR_RESPONSE)/;
 
 /**
@@ -149,17 +162,23 @@ export function failureOf(
       counter: 'malformed',
     });
   }
-  const text = error instanceof Error ? error.message : String(error);
+  if (code === PROXY_TLS_CODE) {
+    const what = `is asked through the proxy ${proxy ?? ''}, which has a certificate for another name: use a name that is in it; ${CHECK_PROXY}`;
+    return new Failure('retry', what, { ...facts, isUnconnected: true, counter: 'connect' });
+  }
+  const text = messageOf(error);
   const proxyStatus = /^Proxy response \((\d{3})\)/.exec(text)?.[1];
   if (proxyStatus !== undefined) {
     const advice = proxyStatus === '407' ? PROXY_LOGIN : CHECK_PROXY;
     const what = `cannot be reached: the proxy answers ${proxyStatus}; ${advice}`;
     return new Failure('retry', what, { ...facts, isUnconnected: true, counter: 'connect' });
   }
-  return new Failure('retry', `cannot be asked: ${shownText(text)}`, {
-    ...facts,
-    counter: 'other',
-  });
+  return new Failure('retry', cannotBeAsked(text), { ...facts, counter: 'other' });
+}
+
+/** An error that has no text of its own. @param text of it */
+export function cannotBeAsked(text: string): string {
+  return `cannot be asked: ${shownText(text)}${/^E[A-Z]+ \(/.test(text) ? '; check the network of this machine' : ''}`;
 }
 
 export const PROXY_LOGIN =

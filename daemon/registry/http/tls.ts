@@ -109,6 +109,16 @@ async function makeContext(
     return { context, isUnverified: paths.isUnverified, key };
   } catch (error) {
     const names = [...paths.ca, ...paths.client.map(({ certificate }) => certificate)].join(', ');
-    throw errorOf('BAD_CONFIG', { path: `TLS files ${names}` }, messageOf(error), error);
+    throw errorOf('BAD_CONFIG', { path: `TLS files ${names}` }, tlsText(error), error);
   }
+}
+
+/** OpenSSL's texts begin with numbers, and name no file: "no start line". */
+function tlsText(error: unknown): string {
+  const { reason, code } = error as { reason?: unknown; code?: unknown };
+  if (typeof reason !== 'string') return messageOf(error);
+  const isKey = code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH';
+  return isKey
+    ? 'the key is not that of the certificate'
+    : `OpenSSL cannot use them (${reason}): they must be PEM, and a key must have no password`;
 }

@@ -1,16 +1,23 @@
 // TOML to values, and the questions that its readers ask of a value.
 
-import { parse, type TomlTable } from 'smol-toml';
+import { parse, TomlError, type TomlTable } from 'smol-toml';
 
 /** Levels of nesting and lines are bounded by the size of the file. @throws TypeError */
 export function parseToml(text: string): TomlTable {
   try {
     return parse(text);
   } catch (error) {
-    // The message has a picture of the line, over several lines.
-    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new TypeError(why, { cause: error });
+    throw new TypeError(error instanceof TomlError ? placed(error) : String(error), {
+      cause: error,
+    });
   }
+}
+
+/** Of the parser's message, the first line: the others are a picture of the line, which may have a secret. */
+function placed({ message, line, column }: TomlError): string {
+  const [first = ''] = message.split('\n');
+  const why = first.replace(/^Invalid TOML document: /, '');
+  return `not TOML: ${why} at line ${line}, column ${column}; correct it there`;
 }
 
 export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {

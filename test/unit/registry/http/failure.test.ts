@@ -48,6 +48,23 @@ await test('errors of Node and undici', (t) => {
       /proxy answers 407/,
       'connect',
     ],
+    [coded('EHOSTDOWN'), 'retry', /^h cannot be reached \(it is down\); check/, 'connect'],
+    [
+      coded('EPERM', 'connect EPERM 1.2.3.4:443'),
+      'retry',
+      /^h .*does not allow it; check its firewall/,
+      'connect',
+    ],
+    [coded('UND_ERR_PRX_TLS'), 'retry', /which has a certificate for another name: use/, 'connect'],
+    [
+      Object.assign(coded('EISCONN', 'connect EISCONN 1.2.3.4:5 - Local (0.0.0.0:0)'), {
+        errno: -106,
+        syscall: 'connect',
+      }),
+      'retry',
+      /^h cannot be asked: EISCONN \(socket is already connected\); check the network of this machine$/,
+      'other',
+    ],
     [new Error('odd\u001b[31m'), 'retry', /cannot be asked: odd\\u\{1b\}/, 'other'],
     ['text', 'retry', /cannot be asked: text/, 'other'],
   ] as const) {

@@ -54,6 +54,10 @@ await test('hosts in the order of the file, with all their keys', (t) => {
 });
 
 await test('what is wrong', (t) => {
+  t.throws(() => parseHostsToml('server = "a"\nheader = secret', '/'), {
+    name: 'TypeError',
+    message: 'not TOML: invalid value at line 2, column 10; correct it there',
+  });
   for (const text of ['server = ', 'server = "https://["', '[host."http://["]']) {
     t.throws(() => parseHostsToml(text, '/'), TypeError, text);
   }
