@@ -1,6 +1,15 @@
 // Small files: replaced as a whole, with their folders.
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'tap';
 import {
   makeFolders,
@@ -37,6 +46,27 @@ await test('what cannot be written leaves the old file', async (t) => {
 await test('folders that cannot be made', async (t) => {
   await t.rejects(makeFolders('/', '/proc/no/such/folder'), { code: /IO|NOT_FOUND/ });
   await makeFolders('/', t.testdir());
+});
+
+await test('a folder that is collected when it is about to be written into', async (t) => {
+  const root = t.testdir();
+  const folder = join(root, 'empty');
+  for (let i = 0; i < 40; i++) {
+    mkdirSync(folder);
+    const written = writeWhole(root, join(folder, 'x'), Buffer.from('x'));
+    written.catch(() => undefined);
+    // oxlint-disable-next-line no-await-in-loop
+    for (let turns = i % 10; turns > 0; turns--) await turn();
+    try {
+      rmdirSync(folder);
+    } catch {
+      // The file is there.
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    await written;
+    rmSync(folder, { recursive: true });
+  }
+  t.pass('all were written');
 });
 
 await test('a file is used now', async (t) => {
