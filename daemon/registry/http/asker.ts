@@ -4,7 +4,7 @@ import { messageOf } from '../../errors.js';
 import { failureOfAnswer } from './answer.js';
 import { parseChallenges } from './challenge.js';
 import { originOf, type Endpoint } from './endpoint.js';
-import { cannotBeAsked, Failure } from './failure.js';
+import { Failure } from './failure.js';
 import type { HttpLimits } from './limits.js';
 import type { Logins } from './login.js';
 import { proxyFor, type ProxySettings } from './proxy.js';
@@ -75,10 +75,8 @@ export class Asker {
       if (url.protocol === 'https:') context = await untilAborted(tls.of(paths), signal);
     } catch (error) {
       signal.throwIfAborted();
-      throw new Failure('refused', cannotBeAsked(messageOf(error)), {
-        host: url.host,
-        cause: error,
-      });
+      const what = `cannot be asked: ${messageOf(error)}`;
+      throw new Failure('refused', what, { host: url.host, cause: error });
     }
     try {
       return await wire.send({ ...request, route: { tls: context, proxy } }, signal);

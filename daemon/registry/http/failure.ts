@@ -177,7 +177,7 @@ export function failureOf(
 }
 
 /** An error that has no text of its own. @param text of it */
-export function cannotBeAsked(text: string): string {
+function cannotBeAsked(text: string): string {
   return `cannot be asked: ${shownText(text)}${/^E[A-Z]+ \(/.test(text) ? '; check the network of this machine' : ''}`;
 }
 
