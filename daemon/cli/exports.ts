@@ -4,6 +4,7 @@ import type { Argv } from 'yargs';
 import { checkExportRequest, type ExportRequest } from '../control/requests.js';
 import { printable, printableJson } from '../lib/printable.js';
 import { EXIT_OK } from './exit-codes.js';
+import { besideOf, besideOptions, besideWords, type BesideArguments } from './options/beside.js';
 import { controlClient, stateOption, type ClientArguments } from './options/client.js';
 import { partitionNumber } from './options/exports.js';
 import { badArgument, imageWords, oneOfWords } from './options/values.js';
@@ -13,7 +14,7 @@ import { exportLine } from './status.js';
 
 export const actions = ['ls', 'add', 'rm'] as const;
 
-export interface ExportsArguments extends ClientArguments {
+export interface ExportsArguments extends ClientArguments, BesideArguments {
   action?: string | undefined;
   name?: string | undefined;
   image?: string[] | undefined;
@@ -22,7 +23,7 @@ export interface ExportsArguments extends ClientArguments {
 }
 
 export function builder(yargs: Argv): Argv<ExportsArguments> {
-  return stateOption(yargs)
+  return besideOptions(stateOption(yargs))
     .positional('action', {
       describe: 'ls: list exports; add: add one, or give it another image; rm: remove one',
       type: 'string',
@@ -51,6 +52,10 @@ export async function run(args: ExportsArguments): Promise<number> {
   const action = oneOfWords('exports', args.action ?? 'ls', actions);
   const { name } = args;
   const client = controlClient(args.state);
+  const [option] = besideWords(args);
+  if (action !== 'add' && option !== undefined) {
+    throw badArgument(`exports ${action}: ${option} is for exports add`);
+  }
   if (action === 'ls') {
     if (name !== undefined) throw badArgument('exports ls: takes no name');
     const list = await client.exports();
@@ -74,11 +79,14 @@ export async function run(args: ExportsArguments): Promise<number> {
 }
 
 /** @throws OverlaybdError BAD_ARGUMENT, NOT_FOUND for a word that is neither a file nor an image */
-function requestOf({ image, partition }: ExportsArguments): ExportRequest {
+function requestOf(args: ExportsArguments): ExportRequest {
+  const { image, partition } = args;
   const words = imageWords(image);
   if (words.length === 0) throw badArgument('exports add: name an image');
+  const beside = besideOf(args);
   return checkExportRequest({
     image: absoluteWords(words),
+    ...(beside && { beside }),
     ...(partition !== undefined && { partition: partitionNumber(partition) }),
   });
 }

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot';
 import { someOf, strictObject, wholeNumber } from '../lib/schema.js';
+import { besideSchema } from './beside-schema.js';
 import { MAX_EXPORT_NAME_LENGTH } from './daemon-config.js';
 import { parseWith } from './parse.js';
 
@@ -14,6 +15,7 @@ const fileSchema = strictObject({
       /** The words that name the image; files have absolute paths. */
       image: someOf(v.string()),
       partition: v.nullable(wholeNumber(1)),
+      beside: v.exactOptional(besideSchema),
     }),
   ),
 });

@@ -4,6 +4,7 @@
 import * as v from 'valibot';
 import { LOG_FORMATS, LOG_LEVELS } from '../log/logger.js';
 import { MAX_GPT_ENTRIES } from '../partition/gpt.js';
+import { besideEntries } from './beside-schema.js';
 import { listenerSchema } from './listener.js';
 import { jsonObject, oneOf, someOf, strictObject, stringOf, wholeNumber } from '../lib/schema.js';
 import { parseWith } from './parse.js';
@@ -55,7 +56,10 @@ export function isPartitionNumber(value: number): boolean {
 const exportObjectSchema = strictObject({
   image: imageSchema,
   partition: v.optional(partitionSchema),
+  ...besideEntries,
 });
+
+export type ExportObject = v.InferOutput<typeof exportObjectSchema>;
 
 /** An image, or an object with the image. */
 const exportSchema = v.lazy((input) =>

@@ -72,6 +72,8 @@ export type AttachRequest = Readonly<v.InferOutput<typeof attachSchema>>;
 const exportSchema = strictObject({
   /** An image of a registry, a configuration, or blobs, bottom first. */
   image: v.pipe(someOf(imageName, MAX_LAYERS + 1), v.readonly()),
+  /** Files beside the layers of `image`, and choices among its layers. */
+  beside: v.exactOptional(besideSchema),
   /** Only this partition of the image, as GPT and MBR number them. */
   partition: v.exactOptional(wholeNumber(1, 65535)),
 });

@@ -35,8 +35,8 @@ export class AddedExports {
       // Loaded here: most starts have no such file.
       const { parseAddedExports } = await import('../config/added-exports.js');
       const exports = parseAddedExports(readStateFile(path, MAX_FILE_LENGTH), path);
-      const sources = exports.map(({ name, image, partition }) => {
-        return [name, sourceOfWords(image, partition)] as const;
+      const sources = exports.map(({ name, image, partition, beside }) => {
+        return [name, sourceOfWords(image, partition, beside)] as const;
       });
       return new AddedExports(path, new Map(sources), log);
     } catch (error) {
@@ -96,8 +96,8 @@ export class AddedExports {
     if (this.#isFrozen) {
       throw new OverlaybdError('BUSY', 'another daemon is replacing this one: try again');
     }
-    const exports = [...sources].map(([name, { blobs, partition }]) => {
-      return { name, image: wordsOf(blobs), partition };
+    const exports = [...sources].map(([name, { blobs, partition, beside }]) => {
+      return { name, image: wordsOf(blobs), partition, beside };
     });
     const text = `${JSON.stringify({ version: 1, exports }, null, 2)}\n`;
     const bytes = Buffer.byteLength(text);

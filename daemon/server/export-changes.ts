@@ -55,10 +55,10 @@ export class ExportChanges {
    * @throws OverlaybdError BUSY if the configuration has the name, LIMIT, IO; what opening throws. Nothing has changed
    *   then
    */
-  async add(name: string, { image, partition }: ExportRequest): Promise<ExportStatus> {
+  async add(name: string, { image, partition, beside }: ExportRequest): Promise<ExportStatus> {
     const { added, daemon } = this.#parts;
     this.#checkAdded(name);
-    const source = sourceOfWords(image, partition ?? null);
+    const source = sourceOfWords(image, partition ?? null, beside);
     // Opening may wait for a registry, so it has no turn: only the change of the table has.
     await daemon.addExport(name, source, (change) =>
       this.#turns.run(async () => {

@@ -10,6 +10,10 @@ import { fallsTo, openTargets } from '../support/descriptors.js';
 import { writeRaw } from '../support/e2e-images.js';
 import { RAW } from '../support/hostile-text.js';
 import { RawNbdClient, tick } from '../support/nbd-client.js';
+import { servedTree } from '../support/erofs/served-tree.js';
+import { writeEstargz } from '../support/estargz-writer.js';
+import { lower } from '../support/two-layers.js';
+import { writeUstar } from '../support/ustar.js';
 import { remoteImage, remoteOptions } from '../support/registry/remote-image.js';
 
 t.setTimeout(900_000);
@@ -243,3 +247,60 @@ await t.test('an image of a registry is added and listed by its name', async (te
   test.same(await listed(state), [['app', 'served', true]]);
   await daemon.stop(test);
 });
+
+await t.test(
+  'what lies beside an export, and which of its layers: in a configuration and added',
+  async (test) => {
+    const own = shortFolder(test);
+    const archives = ['lower', 'upper'].map((name) => join(own, `${name}.tar`));
+    for (const [i, name] of archives.entries()) {
+      writeFileSync(name, writeUstar([{ name: `file${i}`, bytes: Buffer.from('x') }]));
+    }
+    const { blob, tocBlob } = writeEstargz(lower, { form: 'eStargz with an external TOC' });
+    const [layer, toc] = [join(own, 'layer'), join(own, 'toc')];
+    writeFileSync(layer, blob);
+    writeFileSync(toc, tocBlob as Buffer);
+    const world = await start(test, {
+      all: archives,
+      one: { image: archives, layer: 1 },
+      table: { image: layer, tocBlob: toc },
+      bad: { image: archives, layer: 2 },
+    });
+    const { state } = world;
+    const alone = await exportsCommand(state, 'add', 'zero', ...archives, '--layer', '0');
+    test.match(alone, { code: 0, stdout: /1 layer of files/ }, alone.stderr);
+    const added = await exportsCommand(state, 'add', 'toc', layer, '--toc-blob', toc);
+    test.match(added, { code: 0, stdout: /eStargz with an external TOC/ }, added.stderr);
+    test.match(await exportsCommand(state, 'add', 'none', layer), { code: 1, stderr: /external/ });
+    test.match(await exportsCommand(state, 'ls', '--layer', '0'), {
+      code: 2,
+      stderr: /exports add/,
+    });
+    const expected = {
+      all: ['/', '/file0', '/file1'],
+      one: ['/', '/file1'],
+      table: ['/', '/bin', '/bin/gone', '/bin/noise'],
+      zero: ['/', '/file0'],
+      toc: ['/', '/bin', '/bin/gone', '/bin/noise'],
+    };
+    const areServed = async (daemon: DaemonProcess): Promise<void> => {
+      for (const [name, paths] of Object.entries(expected)) {
+        const tree = await servedTree(daemon.unix, name);
+        test.same(
+          tree?.map((line) => line.path),
+          paths,
+          name,
+        );
+      }
+    };
+    await areServed(world.daemon);
+    test.match(await listed(state), [
+      ['all', 'served', false],
+      ['bad', 'failed', false],
+    ]);
+    await world.daemon.stop(test);
+    const later = await again(test, world);
+    await areServed(later.daemon);
+    await later.daemon.stop(test);
+  },
+);

@@ -106,17 +106,20 @@ function choicesOf({
   }
   if (sociIndex === '') throw badArgument('--soci-index: an empty path');
   return {
-    ...(sociIndex !== undefined && { sociIndex: indexOf(sociIndex) }),
+    ...(sociIndex !== undefined && { sociIndex: indexNamed(sociIndex, process.cwd()) }),
     ...(layer !== undefined && { layer }),
     ...(blobs !== undefined && { blobs: resolve(blobs) }),
     ...(insecure === true && { insecureToc: true as const }),
   };
 }
 
-/** The name of a SOCI index: a name of a registry needs a host, as in a configuration. */
-function indexOf(word: string): string {
+/**
+ * The name of a SOCI index: a name of a registry needs a host.
+ * @param folder of the configuration that has it, or the working directory
+ */
+export function indexNamed(word: string, folder: string): string {
   if (word === 'none' || isSha256(word)) return word;
-  return configuredWords([word], process.cwd())[0] as string;
+  return configuredWords([word], folder)[0] as string;
 }
 
 /** The same as words of a command line. */

@@ -7,8 +7,11 @@ import {
   parseDaemonConfig,
   type DaemonConfig,
   type ExportConfig,
+  type ExportObject,
 } from '../../config/daemon-config.js';
 import { OverlaybdError, messageOf } from '../../errors.js';
+import { NOTHING_BESIDE, type Beside } from '../../image/plan/image-source.js';
+import { indexNamed } from './beside.js';
 import { resolveRegistries } from './registry.js';
 import { resolveTls } from './tls.js';
 import { configuredWords } from './words.js';
@@ -22,9 +25,8 @@ export async function readConfig(path: string): Promise<DaemonConfig> {
   const folder = dirname(resolve(path));
   const exports = Object.entries(config.exports ?? {}).map(
     ([name, given]): [string, ExportConfig] => {
-      const { paths, partition } = namedIn(given);
-      const image = configuredWords(paths, folder);
-      return [name, partition === null ? image : { image, partition }];
+      const image = configuredWords(namedIn(given).paths, folder);
+      return [name, isObject(given) ? { ...besideKeys(given, folder), image } : image];
     },
   );
   return {
@@ -39,11 +41,56 @@ export async function readConfig(path: string): Promise<DaemonConfig> {
 export function namedIn(given: ExportConfig): {
   readonly paths: string[];
   readonly partition: number | null;
+  readonly beside: Beside | null;
 } {
-  const isObject = typeof given === 'object' && 'image' in given;
-  const image = isObject ? given.image : given;
-  const partition = (isObject ? given.partition : undefined) ?? null;
-  return { paths: typeof image === 'string' ? [image] : image, partition };
+  const { image, partition, ...beside } = isObject(given) ? given : { image: given };
+  return {
+    paths: typeof image === 'string' ? [image] : image,
+    partition: partition ?? null,
+    beside: besideOfKeys(beside),
+  };
+}
+
+function isObject(given: ExportConfig): given is ExportObject {
+  return typeof given === 'object' && 'image' in given;
+}
+
+/** The same object with absolute paths. */
+function besideKeys(given: ExportObject, folder: string): ExportObject {
+  const { tocBlob, ztocs, blobs, objects, sociIndex } = given;
+  const at = (path: string): string => resolve(folder, path);
+  return {
+    ...given,
+    ...(tocBlob !== undefined && { tocBlob: at(tocBlob) }),
+    ...(ztocs && { ztocs: ztocs.map((path) => path && at(path)) }),
+    ...(blobs !== undefined && { blobs: at(blobs) }),
+    ...(objects !== undefined && { objects: at(objects) }),
+    ...(sociIndex !== undefined && { sociIndex: indexNamed(sociIndex, folder) }),
+  };
+}
+
+/** @returns null if no key is there */
+function besideOfKeys({
+  tocBlob,
+  tocDigest,
+  ztocs,
+  layer,
+  insecureToc,
+  blobs,
+  objects,
+  sociIndex,
+}: Omit<ExportObject, 'image' | 'partition'>): Beside | null {
+  const beside = {
+    ...(tocBlob !== undefined && { tocBlob }),
+    ...(tocDigest !== undefined && { tocDigest }),
+    ...(ztocs && { ztocs }),
+    ...(layer !== undefined && { layer }),
+    ...(insecureToc === true && { insecureToc }),
+    ...(blobs !== undefined && { blobs }),
+    ...(objects !== undefined && { objects }),
+    ...(sociIndex !== undefined && { sociIndex }),
+  };
+  return Object.keys(beside).length === 0 ? null : { ...NOTHING_BESIDE, ...beside };
 }
 
 async function readText(path: string): Promise<string> {

@@ -45,15 +45,17 @@ export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
 export function exportsOf(args: ExportArguments, config: DaemonConfig): Map<string, ImageSource> {
   const exports = new Map<string, ImageSource>();
   for (const [name, given] of Object.entries(config.exports ?? {})) {
-    const { paths, partition } = namedIn(given);
-    add(exports, name, sourceOfWords(paths, partition));
+    const { paths, partition, beside } = namedIn(given);
+    add(exports, name, sourceOfWords(paths, partition, beside));
   }
   const partition = partitionOf(args);
   const words = absoluteWords(imageWords(args.image));
   const beside = besideOf(args);
   if (beside && (words.length === 0 || (args.export ?? []).length > 0)) {
     const [option] = besideWords(args);
-    throw badArgument(`${option}: works only for a single image that is named without -e`);
+    throw badArgument(
+      `${option}: works only for a single image that is named without -e; in a configuration, exports have keys for this`,
+    );
   }
   if (words.length > 0) add(exports, '', sourceOfWords(words, partition, beside));
   for (const text of args.export ?? []) {

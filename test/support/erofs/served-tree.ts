@@ -8,11 +8,12 @@ const BLOCK = 4096;
 const BLOCKS_AT = 1024 + 36;
 const PIECE = 4 << 20;
 
-/** @param unix of the default export */
+/** @param name of the export; '' is the default one */
 export async function servedTree(
   unix: Parameters<typeof RawNbdClient.open>[0],
+  name = '',
 ): Promise<TreeLine[]> {
-  const client = await RawNbdClient.open(unix);
+  const client = await RawNbdClient.open(unix, name);
   const begin = await client.read(0, BLOCK);
   const size = BLOCK * begin.readUInt32LE(BLOCKS_AT);
   const pieces: Buffer[] = [];

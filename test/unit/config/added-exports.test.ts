@@ -27,6 +27,7 @@ await test('anything odd is refused', (t) => {
     { version: 1, exports: [{ ...web, image: [] }] },
     { version: 1, exports: [{ ...web, image: '/a' }] },
     { version: 1, exports: [{ ...web, partition: 0 }] },
+    { version: 1, exports: [{ ...web, beside: { layer: -1 } }] },
     { version: 1, exports: [{ ...web, name: 'x'.repeat(4097) }] },
     { version: 1, exports: [{ ...web, extra: true }] },
   ]) {

@@ -19,14 +19,17 @@ await test('what was added is there again, in its order', async (t) => {
   const names = ['web', '', '__proto__', '\u001b[31m"'];
   for (const name of names) added.set(name, source(`/${name.length}`));
   added.set('part', sourceOfWords(['docker://a.example/b:1'], 3));
+  const beside = { tocBlob: null, tocDigest: null, ztocs: ['/z', null], objects: '/o' };
+  added.set('beside', sourceOfWords(['/c'], null, beside));
   added.set('gone', source('/gone'));
   added.delete('gone');
   t.equal(statSync(path).mode & 0o777, 0o600);
   const again = await open(t, path);
   const kept = again.added.with(new Map());
-  t.same([...kept.keys()], [...names, 'part']);
+  t.same([...kept.keys()], [...names, 'part', 'beside']);
   t.same(kept, added.with(new Map()));
   t.same(kept.get('part'), sourceOfWords(['docker://a.example/b:1'], 3));
+  t.same(kept.get('beside')?.beside, beside);
   t.same([...log, ...again.log], []);
 });
 

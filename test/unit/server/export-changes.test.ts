@@ -83,6 +83,10 @@ await test('an export is added, replaced, kept by a reload, and removed', async 
   t.match(await changes.add('web', { image: ['/a'] }), { name: 'web' });
   await changes.add('web', { image: ['/b'], partition: 2 });
   t.same(served.get('web'), sourceOfWords(['/b'], 2));
+  const beside = { tocBlob: null, tocDigest: null, ztocs: [], layer: 1 };
+  await changes.add('one', { image: ['/b'], beside });
+  t.same(served.get('one'), sourceOfWords(['/b'], null, beside));
+  await changes.remove('one');
   await changes.reload(configured('own', 'other'));
   t.same([...served.keys()].toSorted(), ['other', 'own', 'web']);
   t.same(optional, ['web'], 'one that was added may fail');

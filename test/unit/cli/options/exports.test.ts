@@ -21,6 +21,14 @@ await test('exports come from words, --export and the configuration', (t) => {
   t.same(get({ image: ['docker://redis:7'] }), image('redis:7'));
   t.same(get({ export: ['web=/w=1'] }), [['web', { paths: ['/w=1'], partition: null }]]);
   const exports = { db: '/d', log: ['/l', '/m'], part: { image: '/p', partition: 2 } };
+  const config = {
+    exports: { a: { image: '/a', layer: 1 }, b: { image: '/a', insecureToc: false } },
+  };
+  const nothing = { tocBlob: null, tocDigest: null, ztocs: [] };
+  t.same(
+    [...exportsOf({}, config).values()].map(({ beside }) => beside),
+    [{ ...nothing, layer: 1 }, undefined],
+  );
   t.same(get({ image: ['./a'], export: ['=x'].slice(1), partition: 3 }, { exports }), [
     ['db', { paths: ['/d'], partition: null }],
     ['log', { paths: ['/l', '/m'], partition: null }],
@@ -47,7 +55,10 @@ await test('contradictory and duplicate exports are refused', (t) => {
       { image: ['x'], export: ['a=1'], partition: 1 },
       /^--partition: works only for a single image/,
     ],
-    [{ export: ['a=x'], objects: 'D' }, /^--objects: works only for a single image .* without -e$/],
+    [
+      { export: ['a=x'], objects: 'D' },
+      /^--objects: works only for a single image .* without -e; in a configuration, /,
+    ],
     [{ image: ['x'], export: ['a=x'], layer: 1 }, /^--layer: works only for a single image/],
     [
       { 'insecure-toc': true },
