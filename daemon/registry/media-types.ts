@@ -43,6 +43,8 @@ export const PREFETCH_TYPE = 'application/vnd.amazon.soci.prefetch.v1+json';
 /** Layers that are compressed as a whole: never an overlaybd blob. */
 const COMPRESSED = /(?:\+(?:gzip|zstd)|\.(?:gzip|zstd))$/;
 export const isCompressedType = (type: string): boolean => COMPRESSED.test(type);
+/** Layers that OCIcrypt has encrypted. */
+export const isEncryptedType = (type: string): boolean => type.endsWith('+encrypted');
 
 const OVERLAYBD = 'containerd.io/snapshot/overlaybd/';
 /** Of a layer's descriptor. */

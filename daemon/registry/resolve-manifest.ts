@@ -13,7 +13,7 @@ import {
   type ImageManifest,
   type Platform,
 } from './manifest.js';
-import { isManifestType, isIndexType, OCI_MANIFEST } from './media-types.js';
+import { isEncryptedType, isIndexType, isManifestType, OCI_MANIFEST } from './media-types.js';
 import { overlaybdLayers, type LayersWithTargets } from './overlaybd-layers.js';
 import type { ImagePlace } from './image-place.js';
 import { nydusLayers } from './nydus-layers.js';
@@ -84,7 +84,10 @@ async function descend(
     const name = path.length === 0 ? { image: place.name } : manifestPlace(place.name, at.digest);
     const parsed: ImageManifest | ImageIndex = parseManifest(at.bytes, at.mediaType, name);
     path.push({ digest: at.digest, subject: parsed.subject });
-    if (parsed.kind === 'manifest') return { manifest: parsed, digest: at.digest, path };
+    if (parsed.kind === 'manifest') {
+      refuseEncrypted(parsed, place.name);
+      return { manifest: parsed, digest: at.digest, path };
+    }
     const entry = chooseEntry(parsed.manifests, platform, name);
     checkServedDigest(entry.digest, name);
     if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) {
@@ -97,6 +100,20 @@ async function descend(
   const expected = `at most ${MAX_INDEX_DEPTH}`;
   const why = `more than ${MAX_INDEX_DEPTH} indexes within each other`;
   throw errorOf('LIMIT', { image: place.name, digest: at.digest, expected }, why);
+}
+
+/** Their bytes look like any others: only the manifest says that a key is needed. */
+function refuseEncrypted({ layers }: ImageManifest, name: string): void {
+  const i = layers.findIndex((layer) => isEncryptedType(layer.mediaType));
+  const layer = layers[i];
+  if (!layer) return;
+  const got = quoted(shortened(layer.mediaType, MAX_SHOWN_LENGTH));
+  const where = { ...layerPlace(name, i, layers), digest: layer.digest, got };
+  throw errorOf(
+    'UNSUPPORTED',
+    where,
+    `it is encrypted: its media type is ${got}; decrypt the image`,
+  );
 }
 
 function layersOf({ manifest }: Reached, place: ImagePlace): Promise<LayersWithTargets | null> {

@@ -48,6 +48,27 @@ await test('layers without annotations are looked at, if that is possible', asyn
   t.same(registry.requests, ['manifest 1', `head ${sha256('a')}`]);
 });
 
+await test('an encrypted layer is refused by the manifest: nothing of it is fetched', async (t) => {
+  const type = 'application/vnd.oci.image.layer.v1.tar+gzip+encrypted';
+  const digest = sha256('secret');
+  // eStargz may be encrypted, too: the annotation stays.
+  const annotations = { 'containerd.io/snapshot/stargz/toc.digest': sha256('toc') };
+  for (const more of [{}, { annotations }]) {
+    const registry = new MemoryRegistry();
+    registry.blobs = new Map([[digest, Buffer.from('no format')]]);
+    registry.put(
+      imageManifest([descriptor(OCI_LAYER, 'a'), descriptor(type, 'secret', more)]),
+      '1',
+    );
+    await t.rejects(resolve(registry), {
+      code: 'UNSUPPORTED',
+      message: `reg.example/team/app:1: layer 1 of 2: it is encrypted: its media type is "${type}"; decrypt the image`,
+      facts: { digest },
+    });
+    t.same(registry.requests, ['manifest 1']);
+  }
+});
+
 await test('a layer is left out of the disk as a trace only by bytes that have its digest', async (t) => {
   const disk = writeLsmt({ virtualSize: 4096, segments: [] });
   const traced = writeArchive([{ name: 'trace', content: '0 1' }]);
