@@ -38,14 +38,19 @@ export function isTarHeader(block: Uint8Array): boolean {
  */
 export function isTarChecksum(block: Uint8Array, recorded: number): boolean {
   let sum = 8 * 0x20;
+  for (let i = 0; i < TAR_BLOCK; i++) sum += block[i] as number;
+  for (let i = FIELD.checksum; i < FIELD.checksum + 8; i++) sum -= block[i] as number;
+  return recorded === sum || recorded === sum - 256 * negativeBytes(block);
+}
+
+/** Bytes of a header that are below 0 if they are taken for signed ones. */
+function negativeBytes(block: Uint8Array): number {
   let negative = 0;
   for (let i = 0; i < TAR_BLOCK; i++) {
     if (i >= FIELD.checksum && i < FIELD.checksum + 8) continue;
-    const byte = block[i] as number;
-    sum += byte;
-    negative += byte >>> 7;
+    negative += (block[i] as number) >>> 7;
   }
-  return recorded === sum || recorded === sum - 256 * negative;
+  return negative;
 }
 
 /** The name that overlaybd gives to the one file in its tars. */

@@ -42,24 +42,28 @@ export function placeContents(
   rows.push(0, layout.metadataBlocks * SECTORS_A_BLOCK, 0, 0);
   let block = layout.metadataBlocks;
   for (const place of files) {
-    const inode = order.inodes[place] as number;
-    const { columns } = tree.layerOf(inode);
-    const entry = tree.inodes.entries[inode] as number;
-    const base = (tree.sourceBases[tree.inodes.layers[inode] as number] as number) + 1;
-    const end = columns.rangeStarts[entry + 1] as number;
-    for (let r = columns.rangeStarts[entry] as number; r < end; r++) {
-      rows.push(
-        block * SECTORS_A_BLOCK + (columns.rangeFileOffsets[r] as number) / SECTOR,
-        Math.ceil((columns.rangeLengths[r] as number) / SECTOR),
-        base + (columns.rangeSources[r] as number),
-        (columns.rangeOffsets[r] as number) / SECTOR,
-      );
-    }
+    pushRanges(tree, order.inodes[place] as number, block * SECTORS_A_BLOCK, rows);
     layout.blocks[place] = block;
     block += Math.ceil((layout.sizes[place] as number) / BLOCK);
     if (block > MAX_BLOCKS) throw tooLarge(tree);
   }
   return { rows, blocks: block };
+}
+
+/** @param begin the first sector of the file in the device */
+function pushRanges(tree: MergedTree, inode: number, begin: number, rows: RowWriter): void {
+  const { columns } = tree.layerOf(inode);
+  const entry = tree.inodes.entries[inode] as number;
+  const base = (tree.sourceBases[tree.inodes.layers[inode] as number] as number) + 1;
+  const end = columns.rangeStarts[entry + 1] as number;
+  for (let r = columns.rangeStarts[entry] as number; r < end; r++) {
+    rows.push(
+      begin + (columns.rangeFileOffsets[r] as number) / SECTOR,
+      Math.ceil((columns.rangeLengths[r] as number) / SECTOR),
+      base + (columns.rangeSources[r] as number),
+      (columns.rangeOffsets[r] as number) / SECTOR,
+    );
+  }
 }
 
 interface FilesInOrder {

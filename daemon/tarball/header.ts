@@ -68,12 +68,11 @@ export function parseHeader(block: Buffer, place: Place): TarHeader {
     const got = shownText(text(block, FIELD.checksum));
     throw badTar(place, 'checksum', 'the sum of the bytes of the header', got);
   }
-  const magic = bytesOf(block, FIELD.magic);
-  const isGnu = magic === GNU;
-  const isPosix = !isGnu && magic.startsWith(USTAR);
+  const isGnu = begins(block, FIELD.magic, GNU);
+  const isPosix = !isGnu && begins(block, FIELD.magic, USTAR);
   const prefix = isPosix ? prefixOf(block) : '';
   const name = text(block, FIELD.name);
-  const type = bytesOf(block, FIELD.type);
+  const type = String.fromCharCode(block[FIELD.type[0]] as number);
   const isNode = type === '3' || type === '4';
   return {
     type,
@@ -99,8 +98,7 @@ export function sizeIn(block: Buffer, field: Field, what: string, place: Place):
 }
 
 function prefixOf(block: Buffer): string {
-  const isStar =
-    bytesOf(block, FIELD.starTrailer) === STAR && bytesOf(block, FIELD.magic) !== POSIX;
+  const isStar = begins(block, FIELD.starTrailer, STAR) && !begins(block, FIELD.magic, POSIX);
   return text(block, isStar ? FIELD.starPrefix : FIELD.prefix);
 }
 
@@ -115,8 +113,7 @@ function numberOf(block: Buffer, name: FieldName, place: Place): number {
 
 /** Octal digits, or if bit 7 of the first byte is set a binary number: two's complement, big-endian. */
 function numberIn(block: Buffer, field: Field, what: string, place: Place): number {
-  const [at] = field;
-  if ((block[at] as number) >= 0x80) return binary(block, field, what, place);
+  if ((block[field[0]] as number) >= 0x80) return binary(block, field, what, place);
   const value = octal(block, field);
   if (value !== null) return value;
   throw badTar(place, what, 'octal digits', shownText(bytesOf(block, field)));
@@ -132,8 +129,9 @@ function binary(block: Buffer, [at, length]: Field, what: string, place: Place):
 }
 
 /** Digits after spaces, up to a NUL or a space; 0 if there are none. @returns null for anything else */
-function octal(block: Buffer, [at, length]: Field): number | null {
-  const end = at + length;
+function octal(block: Buffer, field: Field): number | null {
+  const at = field[0];
+  const end = at + field[1];
   let i = at;
   while (i < end && block[i] === 0x20) i++;
   let value = 0;
@@ -146,11 +144,21 @@ function octal(block: Buffer, [at, length]: Field): number | null {
   return value;
 }
 
-/** Up to the first NUL. */
-function text(block: Buffer, [at, length]: Field): string {
-  const nul = block.indexOf(0, at);
-  const end = nul < 0 ? at + length : Math.min(nul, at + length);
-  return block.toString('latin1', at, end);
+/** Up to the first NUL. Most fields are empty, and names are short: a call of Node.js to find their ends takes longer. */
+function text(block: Buffer, field: Field): string {
+  const at = field[0];
+  const most = at + field[1];
+  let end = at;
+  while (end < most && block[end] !== 0) end++;
+  return end === at ? '' : block.toString('latin1', at, end);
+}
+
+/** Whether a field begins with these characters, one a byte. Makes no text. */
+function begins(block: Buffer, field: Field, expected: string): boolean {
+  for (let i = 0; i < expected.length; i++) {
+    if (block[field[0] + i] !== expected.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 function bytesOf(block: Buffer, [at, length]: Field): string {

@@ -42,6 +42,9 @@ const OLD_SPARSE = 'S';
 /** The name of the volume: it is not a file. */
 const VOLUME = 'V';
 
+/** What is not a file: it says something about the headers after it, or about the archive. */
+const EXTENSIONS: readonly string[] = ['x', 'X', 'g', 'L', 'K', VOLUME];
+
 const TYPES: Readonly<Record<string, EntryType>> = {
   '0': 'reg',
   '\0': 'reg',
@@ -110,8 +113,10 @@ class Parser {
   *run(): TarParser {
     for (;;) {
       const place = { blob: this.#blob, offset: this.#at };
-      const block = yield* this.#header(place);
-      if (!block) {
+      const given = yield { offset: this.#at, length: TAR_BLOCK };
+      const block = given.bytes;
+      if (block.length < TAR_BLOCK || isZeroBlock(block)) {
+        yield* this.#checkEnd(given, place);
         if (this.#next === NO_EXTENSIONS) return this.#builder.finish();
         throw badTar(place, 'type', 'a file after an extended header', 'the end of the archive');
       }
@@ -120,20 +125,19 @@ class Parser {
       }
       const header = parseHeader(block, place);
       this.#at += TAR_BLOCK;
-      if (!(yield* this.#extension(header, place))) yield* this.#entry(header, block, place);
+      if (EXTENSIONS.includes(header.type)) yield* this.#extension(header, place);
+      else yield* this.#entry(header, block, place);
     }
   }
 
-  /** @returns null at the end of the archive: two blocks of zeros, or no bytes, even if zeros are missing that fill the last block */
-  *#header(place: Place): Generator<Wanted, Buffer | null, Given> {
-    const { bytes, end } = yield { offset: this.#at, length: TAR_BLOCK };
+  /** The end of an archive has two blocks of zeros, or no bytes, even if zeros are missing that fill the last block. */
+  *#checkEnd({ bytes, end }: Given, place: Place): Generator<Wanted, void, Given> {
     if (bytes.length < TAR_BLOCK) {
-      if (end >= this.#end && end <= this.#at) return null;
+      if (end >= this.#end && end <= this.#at) return;
       throw this.#cut(place, end);
     }
-    if (!isZeroBlock(bytes)) return bytes;
     const second = yield { offset: this.#at + TAR_BLOCK, length: TAR_BLOCK };
-    if (second.bytes.length < TAR_BLOCK || isZeroBlock(second.bytes)) return null;
+    if (second.bytes.length < TAR_BLOCK || isZeroBlock(second.bytes)) return;
     throw badTar(place, 'end', 'two blocks of zeros', 'one');
   }
 
@@ -150,30 +154,27 @@ class Parser {
     throw badTar(place, what, `${length} bytes at byte ${this.#at}`, `the end at byte ${end}`);
   }
 
-  /** @returns whether it is a header that says something about those after it */
-  *#extension(header: TarHeader, place: Place): Generator<Wanted, boolean, Given> {
+  /** Reads a header of one of the types in EXTENSIONS. */
+  *#extension(header: TarHeader, place: Place): Generator<Wanted, void, Given> {
     switch (header.type) {
       case 'x':
       case 'X':
         this.#next = { ...this.#next, pax: parsePax(yield* this.#body(header, place), place) };
-        return true;
+        return;
       case 'g':
         this.#globalBytes += header.size;
         checkExtension(this.#globalBytes, place);
         this.#global = this.#overGlobal(parsePax(yield* this.#body(header, place), place), place);
         this.#globalSize = this.#global.size();
-        return true;
+        return;
       case 'L':
         this.#next = { ...this.#next, longName: untilNul(yield* this.#body(header, place)) };
-        return true;
+        return;
       case 'K':
         this.#next = { ...this.#next, longLink: untilNul(yield* this.#body(header, place)) };
-        return true;
-      case VOLUME:
-        this.#skip(header.size, place);
-        return true;
+        return;
       default:
-        return false;
+        this.#skip(header.size, place);
     }
   }
 
@@ -215,12 +216,17 @@ class Parser {
       xattrs: pax.xattrs(place),
     });
     draft.target = longLink ?? pax.get('linkpath') ?? header.link;
-    draft.rdev = {
-      major: pax.number('SCHILY.devmajor', place) ?? header.major,
-      minor: pax.number('SCHILY.devminor', place) ?? header.minor,
-    };
+    if (pax !== NO_RECORDS || type === 'char' || type === 'block') {
+      draft.rdev = {
+        major: pax.number('SCHILY.devmajor', place) ?? header.major,
+        minor: pax.number('SCHILY.devminor', place) ?? header.minor,
+      };
+    }
     if (type === 'reg') {
-      const contents = yield* this.#contents(header, block, pax, place);
+      const isPlain = pax === NO_RECORDS && header.type !== OLD_SPARSE;
+      const contents = isPlain
+        ? this.#plain(header.size, place)
+        : yield* this.#contents(header, block, pax, place);
       draft.size = contents.size;
       draft.data = contents.data;
       draft.path = contents.path ?? path;
@@ -244,12 +250,8 @@ class Parser {
       return { size, data };
     }
     const form = sparseFormOf(pax, place);
+    if (!form) return this.#plain(stored, place);
     const begin = this.#at;
-    if (!form) {
-      this.#skip(stored, place);
-      const all = { fileOffset: 0, length: stored, source: 0, offset: begin };
-      return { size: stored, data: [all] };
-    }
     const { size, name } = form;
     const map = form.map === 'with data' ? yield* this.#mapText(stored, place) : form.map;
     const data = sparseData(map, this.#at, stored - (this.#at - begin), place);
@@ -257,6 +259,13 @@ class Parser {
     this.#skip(stored, place);
     // The header has a name for readers that do not know sparse files.
     return { size, data, ...(name !== null && { path: name }) };
+  }
+
+  /** The bytes of a file without holes. */
+  #plain(size: number, place: Place): Contents {
+    const data = [{ fileOffset: 0, length: size, source: 0, offset: this.#at }];
+    this.#skip(size, place);
+    return { size, data };
   }
 
   /** The map of an old GNU header: the rest is in blocks in front of the data. */
