@@ -51,12 +51,12 @@ export class FileEntry {
   }
 
   /**
-   * The piece of a file without chunks.
+   * The piece of a file without chunks; null: it has no bytes, or its chunks are all.
    * @throws OverlaybdError BAD_FORMAT if the pieces are not the whole file
    */
-  *end(): Generator<FilePiece> {
-    if (this.size > 0 && this.#count === 0) yield this.#piece(this.entry, true);
-    if (this.#at === this.size) return;
+  end(): FilePiece | null {
+    const only = this.size > 0 && this.#count === 0 ? this.#piece(this.entry, true) : null;
+    if (this.#at === this.size) return only;
     throw this.entry.bad(`expected chunks of ${this.size} bytes, got ${this.#at}`);
   }
 

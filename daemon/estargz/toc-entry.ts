@@ -52,7 +52,7 @@ export class TocEntry {
   }
 
   /** A SHA-256; null if it is absent. */
-  digest(key: string): Buffer | null {
+  digest(key: string): Uint8Array | null {
     const text = this.text(key);
     if (text === '') return null;
     const bytes = sha256Bytes(text);

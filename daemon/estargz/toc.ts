@@ -81,7 +81,7 @@ class TocReader {
     const entry = new TocEntry(json, this.#options.blob);
     if (entry.type === 'chunk') {
       if (!this.#file) throw entry.bad('a chunk that follows no file');
-      this.#addPieces(this.#file, this.#file.chunk(entry));
+      for (const piece of this.#file.chunk(entry)) this.#addPiece(this.#file, piece);
       return;
     }
     this.#endFile();
@@ -123,24 +123,23 @@ class TocReader {
     if (!file) return;
     const { entry, size } = file;
     this.#links.replaced(cleanPath(entry.path));
-    this.#addPieces(file, file.end());
+    const only = file.end();
+    if (only) this.#addPiece(file, only);
     const offset = this.#offset;
     const data = size > 0 ? [{ fileOffset: 0, length: size, source: 0, offset }] : [];
     this.#tree.add(draftOf(entry, size, data));
   }
 
-  #addPieces({ entry }: FileEntry, pieces: Iterable<FilePiece>): void {
-    for (const piece of pieces) {
-      if (piece.kind === 'zeros') {
-        this.#pieces.addZeros(piece.length);
-        continue;
-      }
-      if (piece.digest === null) this.#unchecked++;
-      try {
-        this.#pieces.addStored(piece);
-      } catch (error) {
-        throw this.#named(error, entry);
-      }
+  #addPiece({ entry }: FileEntry, piece: FilePiece): void {
+    if (piece.kind === 'zeros') {
+      this.#pieces.addZeros(piece.length);
+      return;
+    }
+    if (piece.digest === null) this.#unchecked++;
+    try {
+      this.#pieces.addStored(piece);
+    } catch (error) {
+      throw this.#named(error, entry);
     }
   }
 

@@ -21,10 +21,25 @@ export function sha256Digits(text: string): string | null {
   return SHA256.test(text) ? text.slice(PREFIX.length) : null;
 }
 
-/** @returns the 32 bytes; null if the text is not a digest */
-export function sha256Bytes(text: string): Buffer | null {
-  const digits = sha256Digits(text);
-  return digits === null ? null : Buffer.from(digits, 'hex');
+const BYTES = 32;
+
+/** @returns the 32 bytes; null if the text is not a digest. Tables of contents have millions: no other text is made. */
+export function sha256Bytes(text: string): Uint8Array | null {
+  if (text.length !== PREFIX.length + 2 * BYTES || !text.startsWith(PREFIX)) return null;
+  const bytes = new Uint8Array(BYTES);
+  for (let i = 0; i < BYTES; i++) {
+    const at = PREFIX.length + 2 * i;
+    const byte = 16 * hexDigit(text.charCodeAt(at)) + hexDigit(text.charCodeAt(at + 1));
+    if (Number.isNaN(byte)) return null;
+    bytes[i] = byte;
+  }
+  return bytes;
+}
+
+/** NaN if it is not a lower case hexadecimal digit. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x66 ? code - 0x61 + 10 : Number.NaN;
 }
 
 /** @param bytes 32 @returns the text */
