@@ -9,7 +9,13 @@ import { errnoWords } from '../lib/errno.js';
 import { attributes } from '../native/attributes.js';
 import { typeOfMode } from '../tree/file-types.js';
 import { compareBytes, shownPath } from '../tree/names.js';
-import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
+import {
+  inodeNumber,
+  type ContentPiece,
+  type FileStat,
+  type ImageFile,
+  type InodeNumber,
+} from './image-file.js';
 
 /** Bytes that are read at a time. */
 const PIECE_SIZE = 1 << 20;
@@ -25,7 +31,7 @@ export async function folderRoot(folder: string): Promise<ImageFile> {
 }
 
 class FolderFile implements ImageFile {
-  readonly inode: number;
+  readonly inode: InodeNumber;
   readonly #path: Buffer;
   /** Bytes of the path that are the folder: messages leave them out. */
   readonly #above: number;
@@ -34,7 +40,7 @@ class FolderFile implements ImageFile {
   constructor(path: Buffer, above: number, inode: bigint, stat: FileStat) {
     this.#path = path;
     this.#above = above;
-    this.inode = Number(inode);
+    this.inode = inodeNumber(inode);
     this.#stat = stat;
   }
 
@@ -44,7 +50,10 @@ class FolderFile implements ImageFile {
 
   async names(): Promise<readonly string[]> {
     if (this.#stat.type !== 'dir') return [];
-    const names = await this.#tried(() => readdir(this.#path, { encoding: 'buffer' }));
+    const options = { encoding: 'buffer', withFileTypes: true } as const;
+    const entries = await this.#tried(() => readdir(this.#path, options));
+    // Sockets are left out, as of layers of files.
+    const names = entries.filter((entry) => !entry.isSocket()).map(({ name }) => name);
     return names.map((name) => name.toString('latin1')).toSorted(compareBytes);
   }
 

@@ -3,10 +3,11 @@
 
 import { shownPath } from '../tree/names.js';
 import { errorOf } from '../lib/fault.js';
+import type { InodeNumber } from './image-file.js';
 
 export class FolderWay {
-  readonly #inodes: number[] = [];
-  readonly #onTheWay = new Set<number>();
+  readonly #inodes: InodeNumber[] = [];
+  readonly #onTheWay = new Set<InodeNumber>();
 
   /**
    * Goes into a folder, after leaving all that are as deep or deeper.
@@ -14,8 +15,8 @@ export class FolderWay {
    * @param depth 0: the first folder
    * @throws OverlaybdError BAD_FORMAT if the folder is on the way already
    */
-  enter(path: string, inode: number, depth: number): void {
-    while (this.#inodes.length > depth) this.#onTheWay.delete(this.#inodes.pop() as number);
+  enter(path: string, inode: InodeNumber, depth: number): void {
+    while (this.#inodes.length > depth) this.#onTheWay.delete(this.#inodes.pop() as InodeNumber);
     if (this.#onTheWay.has(inode)) {
       throw errorOf('BAD_FORMAT', { path: shownPath(path) }, INSIDE_ITSELF);
     }

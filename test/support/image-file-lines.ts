@@ -31,7 +31,7 @@ async function inodeOf(path: string, file: ImageFile): Promise<ErofsInode> {
   }
   return {
     ...stat,
-    nid: file.inode,
+    nid: Number(file.inode),
     rdev: rdev && [rdev.major, rdev.minor],
     target: stat.type === 'symlink' ? target : null,
     xattrs: Object.fromEntries(xattrs) as Record<string, string>,

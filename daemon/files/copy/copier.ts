@@ -7,7 +7,7 @@ import { errorOf } from '../../lib/fault.js';
 import { TYPE_BITS } from '../../tree/file-types.js';
 import { shownPath } from '../../tree/names.js';
 import { INSIDE_ITSELF } from '../folder-way.js';
-import type { FileStat, ImageFile } from '../image-file.js';
+import type { FileStat, ImageFile, InodeNumber } from '../image-file.js';
 import { TYPE_NAMES } from '../texts.js';
 import { FirstPlaces } from './first-places.js';
 import { AttributeKeeper } from './kept-attributes.js';
@@ -38,7 +38,7 @@ export class Copier {
   #firstPlaces = new FirstPlaces();
   #top: TargetFolder | null = null;
   /** The inodes of the folders on the way. */
-  readonly #open = new Set<number>();
+  readonly #open = new Set<InodeNumber>();
 
   constructor(options: CopyOptions) {
     this.#options = options;

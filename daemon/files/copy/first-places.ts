@@ -1,18 +1,20 @@
 // Where the first names of files with several names were copied to. Places are linked, each to its folder: a hostile layer
 // has millions of names thousands of folders deep.
 
+import type { InodeNumber } from '../image-file.js';
+
 interface Place {
   /** The folder; null: this is the folder that the copy goes to. */
   readonly above: Place | null;
   readonly name: string;
   /** Of the file of the image whose first name was copied here; null for a folder. */
-  inode: number | null;
+  inode: InodeNumber | null;
   /** Only folders on the way, and those that lead to first names. */
   below: Map<string, Place> | null;
 }
 
 export class FirstPlaces {
-  readonly #byInode = new Map<number, Place>();
+  readonly #byInode = new Map<InodeNumber, Place>();
   #folder = newPlace(null, '');
 
   /** The copy goes into a folder. */
@@ -29,7 +31,7 @@ export class FirstPlaces {
   }
 
   /** @returns the names from the top to the first name of the file; null if there is none, or if it is this one */
-  before(inode: number, name: string): string[] | null {
+  before(inode: InodeNumber, name: string): string[] | null {
     const place = this.#byInode.get(inode);
     if (!place || place === this.#folder.below?.get(name)) return null;
     const names: string[] = [];
@@ -38,7 +40,7 @@ export class FirstPlaces {
   }
 
   /** The first name of a file was copied into the folder. */
-  add(inode: number, name: string): void {
+  add(inode: InodeNumber, name: string): void {
     const place = this.#make(name);
     place.inode = inode;
     this.#byInode.set(inode, place);

@@ -68,6 +68,7 @@ await test('a file that is shorter than it says, and a socket', async (t) => {
   await new Promise<void>((resolve) => {
     server.listen(join(folder, 'socket'), resolve);
   });
+  t.same(await root.names(), ['file'], 'it is left out');
   await t.rejects(root.child('socket'), { code: 'UNSUPPORTED', message: /^"\/socket": a type/ });
   server.close();
   await t.rejects(folderRoot(join(folder, 'none')), { code: 'IO' });

@@ -1,5 +1,6 @@
 import { test } from 'tap';
 import { FirstPlaces } from '../../../../daemon/files/copy/first-places.js';
+import { inodeNumber } from '../../../../daemon/files/image-file.js';
 
 await test('the first name of a file, from any folder', (t) => {
   const places = new FirstPlaces();
@@ -15,6 +16,17 @@ await test('the first name of a file, from any folder', (t) => {
   places.leave();
   t.same(places.before(7, 'x'), ['a', 'b', 'x']);
   t.equal(places.before(8, 'x'), null);
+  t.end();
+});
+
+await test('numbers of 64 bits that differ in their last bits', (t) => {
+  const places = new FirstPlaces();
+  const [one, other, same] = [5n, 6n, 5n].map((bits) => inodeNumber((1n << 63n) + bits));
+  places.add(one as bigint, 'x');
+  t.equal(places.before(other as bigint, 'y'), null);
+  t.same(places.before(same as bigint, 'y'), ['x']);
+  t.equal(inodeNumber(-7n), 2n ** 64n - 7n, 'Node gives signed ones');
+  t.equal(inodeNumber(7n), 7, 'usual ones take no more memory than before');
   t.end();
 });
 
