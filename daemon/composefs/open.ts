@@ -53,7 +53,7 @@ export async function openComposefs(
     const text = `${name}: composefs of version ${version}; only version ${VERSION} is supported`;
     throw new OverlaybdError('UNSUPPORTED', text, { facts: { blob: name } });
   }
-  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false, heap: effort.heap });
+  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false, effort });
   const table = new ObjectTableBuilder(name, (bytes) => image.spend(bytes), effort);
   const left = await addTree(image, tree, rulesOf(image, table), effort);
   if (table.objects > 0 && store === null) {

@@ -72,7 +72,7 @@ class TocReader {
   constructor(options: TocOptions) {
     const { blob, effort } = options;
     this.#options = options;
-    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, heap: effort.heap });
+    this.#tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, effort });
     this.#pieces = new PieceTableBuilder(blob, effort);
     this.#links = new HardLinks(blob, this.#tree);
   }

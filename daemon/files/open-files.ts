@@ -142,7 +142,7 @@ function rootOf(
   { layer }: ImagePlan,
   options: StackOptions,
 ): ImageFile {
-  const tree = mergedTree(trees, showsWhiteouts(layers, layer));
+  const tree = mergedTree(trees, showsWhiteouts(layers, layer), options.effort);
   return treeRoot(tree, sourceOpener(layers, options), layer === undefined ? undefined : [layer]);
 }
 

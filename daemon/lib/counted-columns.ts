@@ -6,6 +6,9 @@ import type { Effort } from './effort.js';
 /** What counts the memory of tables. */
 export type TableEffort = Pick<Effort, 'keep'>;
 
+/** Less room than this may stay in a column that is finished. */
+const TRIMMED_BYTES = 1 << 20;
+
 export class CountedColumns {
   readonly #blob: string;
   readonly #effort: TableEffort;
@@ -28,6 +31,19 @@ export class CountedColumns {
     return longer;
   }
 
+  /**
+   * A finished column without the room for more numbers, if that is much.
+   * @returns it has at least `count` numbers
+   * @throws OverlaybdError LIMIT
+   */
+  trimmed<T extends Numbers>(column: T, count: number): T {
+    if ((column.length - count) * column.BYTES_PER_ELEMENT < TRIMMED_BYTES) return column;
+    this.take(count * column.BYTES_PER_ELEMENT);
+    const shorter = column.slice(0, count) as T;
+    this.take(-column.byteLength);
+    return shorter;
+  }
+
   /** {@link sharedCopy}. @throws OverlaybdError LIMIT */
   sharedCopy<T extends Numbers>(column: T, count: number): T {
     this.take(count * column.BYTES_PER_ELEMENT);
@@ -44,4 +60,9 @@ export class CountedColumns {
   finish(bytes: number): void {
     this.take(bytes - this.#bytes);
   }
+}
+
+/** Of a command that opens one image and exits, and of tests. */
+export function uncountedColumns(): CountedColumns {
+  return new CountedColumns('', { keep: () => undefined });
 }

@@ -7,8 +7,8 @@ import { HeapBudget } from '../lib/heap-budget.js';
 import type { OpeningProgress } from '../lib/opening-progress.js';
 
 /**
- * Jump tables, tables of pieces and the like of the layers of one image, and what is needed to make them: enough for 2 TiB in
- * blocks of 4 KiB.
+ * Jump tables, tables of pieces, trees of files and the like of the layers of one image, and what is needed to make them: enough for
+ * 2 TiB in blocks of 4 KiB.
  */
 const MAX_IMAGE_TABLES = 1 << 30;
 /**
@@ -98,7 +98,7 @@ export class ImageEffort implements Effort {
     if (bytes <= 0 || this.#tables <= MAX_IMAGE_TABLES) return;
     throw new OverlaybdError(
       'LIMIT',
-      `${blob}: with this one, the tables of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
+      `${blob}: with this one, the tables and trees of the image have ${this.#tables} bytes, at most ${MAX_IMAGE_TABLES}`,
     );
   }
 }

@@ -2,7 +2,7 @@
 
 import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf } from '../errors.js';
-import { DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
+import { attempt, DECODED_BYTES_A_UNIT, type Effort } from '../lib/effort.js';
 import { sha256Of } from '../lib/sha256.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import { MAX_BOOTSTRAP_BYTES, MAX_BOOTSTRAP_LAYER_BYTES } from './limits.js';
@@ -51,7 +51,18 @@ export async function bootstrapOf(
   if (digest !== null) checkDigest(stored, digest, blob);
   const plain = stored.indexOf(GZIP) === 0 ? await inflated(stored, blob, effort) : stored;
   effort.spend(Math.ceil(plain.length / ARCHIVE_BYTES_A_UNIT));
-  const archive = new ArchiveStream(blob);
+  // Its tree is not kept.
+  const { effort: own, giveBack } = attempt(effort);
+  try {
+    return bootstrapIn(plain, blob, own);
+  } finally {
+    giveBack();
+  }
+}
+
+/** @throws OverlaybdError BAD_FORMAT, LIMIT */
+function bootstrapIn(plain: Buffer, blob: string, effort: Effort): Buffer {
+  const archive = new ArchiveStream(blob, effort);
   archive.add(plain);
   const tree = archive.finish();
   for (let i = tree.count - 1; i >= 0; i--) {

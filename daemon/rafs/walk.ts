@@ -128,14 +128,14 @@ class Walker {
     superblock: RafsSuperblock,
     chunks: readonly BlobChunks[],
     ranks: ReadonlyMap<number, number>,
-    { heap }: Pick<Effort, 'heap'>,
+    effort: Effort,
   ) {
     this.#first = new Int32Array(Math.ceil(image.size / SLOT));
     this.#ranks = ranks;
     this.#image = image;
     this.#superblock = superblock;
     this.#chunks = chunks;
-    this.#builder = new LayerTreeBuilder({ name: image.name, hasWhiteouts: false, heap });
+    this.#builder = new LayerTreeBuilder({ name: image.name, hasWhiteouts: false, effort });
     const { rootNid } = superblock;
     const root = readInode(image, superblock, rootNid);
     if (this.#typeOf(root) !== 'dir') {

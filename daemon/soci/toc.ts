@@ -49,7 +49,7 @@ export async function readToc(
   options: TocOptions,
 ): Promise<LayerTree> {
   const { blob, archiveSize, effort } = options;
-  const tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, heap: effort.heap });
+  const tree = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, effort });
   const places = new Places(blob, archiveSize);
   for (let i = 0; i < entries.count; i++) {
     if (i % ENTRIES_A_TURN === 0) {

@@ -1,6 +1,6 @@
 // Reads the tree of a layer from the bytes of an archive that pass by, in pieces of any length.
 
-import type { HeapBudget } from '../lib/heap-budget.js';
+import type { TreeEffort } from '../tree/builder.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { parseTar, type TarParser, type Wanted } from './parser.js';
 
@@ -13,9 +13,9 @@ export class ArchiveStream {
   #held: Buffer | null = null;
   #heldLength = 0;
 
-  /** @param blob for messages. @param heap what the layers of the image may have on the heap */
-  constructor(blob: string, heap?: HeapBudget) {
-    this.#parser = parseTar(blob, heap);
+  /** @param blob for messages. @param effort counts the memory of the tree */
+  constructor(blob: string, effort?: TreeEffort) {
+    this.#parser = parseTar(blob, effort);
     this.#step = this.#parser.next();
   }
 

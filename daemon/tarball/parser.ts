@@ -2,8 +2,7 @@
 // of them: the same code reads a file, where it skips the contents of files, and a stream.
 
 import { TAR_BLOCK } from '../blob/tar.js';
-import type { HeapBudget } from '../lib/heap-budget.js';
-import { LayerTreeBuilder } from '../tree/builder.js';
+import { LayerTreeBuilder, type TreeEffort } from '../tree/builder.js';
 import { fullDraft } from '../tree/full-draft.js';
 import type { DataRange, EntryType, LayerTree } from '../tree/layer-tree.js';
 import { shownPath } from '../tree/names.js';
@@ -78,11 +77,11 @@ interface Contents {
 /**
  * Parses an archive.
  * @param blob its name, for messages
- * @param heap what the layers of the image may have on the heap
+ * @param effort counts the memory of the tree
  * @throws OverlaybdError BAD_FORMAT, LIMIT or UNSUPPORTED
  */
-export function parseTar(blob: string, heap?: HeapBudget): TarParser {
-  return new Parser(blob, heap).run();
+export function parseTar(blob: string, effort?: TreeEffort): TarParser {
+  return new Parser(blob, effort).run();
 }
 
 class Parser {
@@ -105,9 +104,9 @@ class Parser {
   /** For messages: the path of the file in front of it; null before the first. */
   #last: string | null = null;
 
-  constructor(blob: string, heap: HeapBudget | undefined) {
+  constructor(blob: string, effort: TreeEffort | undefined) {
     this.#blob = blob;
-    this.#builder = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, heap });
+    this.#builder = new LayerTreeBuilder({ name: blob, hasWhiteouts: true, effort });
   }
 
   *run(): TarParser {

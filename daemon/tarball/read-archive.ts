@@ -19,7 +19,7 @@ const LARGEST_READ = 1024 * 1024;
  * @throws OverlaybdError BAD_FORMAT, LIMIT or UNSUPPORTED, and what the source and the effort throw
  */
 export async function readArchive(source: BlobSource, effort: Effort): Promise<LayerTree> {
-  const parser = parseTar(source.name, effort.heap);
+  const parser = parseTar(source.name, effort);
   const window = new Window(source);
   let step = parser.next();
   for (let headers = 0; !step.done; headers++) {

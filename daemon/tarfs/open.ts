@@ -79,18 +79,12 @@ class Walker {
   /** The numbers of directories. */
   readonly #waiting: number[] = [];
 
-  constructor(
-    source: BlobSource,
-    index: TarfsIndex,
-    end: number,
-    inodes: number,
-    { heap }: Pick<Effort, 'heap'>,
-  ) {
+  constructor(source: BlobSource, index: TarfsIndex, end: number, inodes: number, effort: Effort) {
     this.#first = new Uint32Array(inodes + 1);
     this.#source = source;
     this.#index = index;
     this.#end = end;
-    this.#builder = new LayerTreeBuilder({ name: source.name, hasWhiteouts: false, heap });
+    this.#builder = new LayerTreeBuilder({ name: source.name, hasWhiteouts: false, effort });
   }
 
   finish(): LayerTree {

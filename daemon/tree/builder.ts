@@ -3,7 +3,8 @@
 
 import { exactBytes } from '../lib/format-size.js';
 import { OverlaybdError } from '../errors.js';
-import { grown } from '../lib/columns.js';
+import { CountedColumns } from '../lib/counted-columns.js';
+import { UNBOUNDED, type Effort } from '../lib/effort.js';
 import { HeapBudget } from '../lib/heap-budget.js';
 import { entryError } from './entry-error.js';
 import {
@@ -43,9 +44,12 @@ export interface BuilderOptions {
   readonly name: string;
   /** Whether names with the prefix `.wh.` are whiteouts, as in tar-based layers. A merged tree has none. */
   readonly hasWhiteouts: boolean;
-  /** What the layers of the image may have on the heap; absent: this one has all of it. */
-  readonly heap?: HeapBudget | undefined;
+  /** What the layers of the image may have; absent: this one has all of the heap. */
+  readonly effort?: TreeEffort | undefined;
 }
+
+/** What counts the memory of a tree: on the heap, and that of its columns. */
+export type TreeEffort = Pick<Effort, 'heap' | 'keep'>;
 
 const WHITEOUT = '.wh.';
 /** Names of aufs begin so; only the opaque marker means something. */
@@ -61,11 +65,12 @@ export class LayerTreeBuilder {
   readonly #name: string;
   readonly #hasWhiteouts: boolean;
   readonly #heap: HeapBudget;
-  readonly #paths = new TextColumn();
-  readonly #targets = new LinkTargets();
+  readonly #columns: CountedColumns;
+  readonly #paths: TextColumn;
+  readonly #targets: LinkTargets;
   readonly #rdevs = new Map<number, number>();
   readonly #xattrSets = new XattrSets();
-  readonly #ranges = new RangeColumns();
+  readonly #ranges: RangeColumns;
   #types = new Uint8Array(64);
   #modes = new Uint16Array(64);
   #uids = new Uint32Array(64);
@@ -79,9 +84,13 @@ export class LayerTreeBuilder {
   /** Of paths, targets and sets of xattrs. */
   #bytes = 0;
 
-  constructor({ name, hasWhiteouts, heap = new HeapBudget() }: BuilderOptions) {
+  constructor({ name, hasWhiteouts, effort = UNBOUNDED }: BuilderOptions) {
     this.#name = name;
-    this.#heap = heap;
+    this.#heap = effort.heap ?? new HeapBudget();
+    this.#columns = new CountedColumns(name, effort);
+    this.#paths = new TextColumn(this.#columns);
+    this.#targets = new LinkTargets(this.#columns);
+    this.#ranges = new RangeColumns(this.#columns);
     this.#hasWhiteouts = hasWhiteouts;
   }
 
@@ -127,7 +136,7 @@ export class LayerTreeBuilder {
   }
 
   /**
-   * To be called before something is kept on the heap for an entry. Columns are not on it.
+   * To be called before something is kept on the heap for an entry. Columns are not on it, and are announced as they grow.
    * @throws OverlaybdError LIMIT
    */
   spendHeap(bytes: number): void {
@@ -139,8 +148,9 @@ export class LayerTreeBuilder {
   /** The builder cannot be used again. */
   finish(): LayerTree {
     const count = this.#paths.length;
-    this.#rangeStarts = grown(this.#rangeStarts, count);
+    this.#rangeStarts = this.#columns.grown(this.#rangeStarts, count);
     this.#rangeStarts[count] = this.#ranges.count;
+    this.#trim(count);
     const columns = {
       count,
       bytes: this.#bytes,
@@ -328,16 +338,33 @@ export class LayerTreeBuilder {
   }
 
   #grow(i: number): void {
-    this.#types = grown(this.#types, i);
-    this.#modes = grown(this.#modes, i);
-    this.#uids = grown(this.#uids, i);
-    this.#gids = grown(this.#gids, i);
-    this.#mtimes = grown(this.#mtimes, i);
-    this.#nanoseconds = grown(this.#nanoseconds, i);
-    this.#sizes = grown(this.#sizes, i);
-    this.#xattrs = grown(this.#xattrs, i);
-    this.#positions = grown(this.#positions, i);
-    this.#rangeStarts = grown(this.#rangeStarts, i);
+    this.#types = this.#columns.grown(this.#types, i);
+    this.#modes = this.#columns.grown(this.#modes, i);
+    this.#uids = this.#columns.grown(this.#uids, i);
+    this.#gids = this.#columns.grown(this.#gids, i);
+    this.#mtimes = this.#columns.grown(this.#mtimes, i);
+    this.#nanoseconds = this.#columns.grown(this.#nanoseconds, i);
+    this.#sizes = this.#columns.grown(this.#sizes, i);
+    this.#xattrs = this.#columns.grown(this.#xattrs, i);
+    this.#positions = this.#columns.grown(this.#positions, i);
+    this.#rangeStarts = this.#columns.grown(this.#rangeStarts, i);
+  }
+
+  #trim(count: number): void {
+    const columns = this.#columns;
+    this.#paths.finish();
+    this.#targets.finish();
+    this.#ranges.finish();
+    this.#types = columns.trimmed(this.#types, count);
+    this.#modes = columns.trimmed(this.#modes, count);
+    this.#uids = columns.trimmed(this.#uids, count);
+    this.#gids = columns.trimmed(this.#gids, count);
+    this.#mtimes = columns.trimmed(this.#mtimes, count);
+    this.#nanoseconds = columns.trimmed(this.#nanoseconds, count);
+    this.#sizes = columns.trimmed(this.#sizes, count);
+    this.#xattrs = columns.trimmed(this.#xattrs, count);
+    this.#positions = columns.trimmed(this.#positions, count);
+    this.#rangeStarts = columns.trimmed(this.#rangeStarts, count + 1);
   }
 
   #bad(

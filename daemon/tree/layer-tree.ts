@@ -130,6 +130,14 @@ export class LayerTree {
     return this.#heapBytes;
   }
 
+  /** Bytes of memory that its columns take: they may have room for more numbers. */
+  get columnBytes(): number {
+    const { paths, targets, ...columns } = this.columns;
+    let sum = paths.memory + targets.memory;
+    for (const each of Object.values(columns)) if (ArrayBuffer.isView(each)) sum += each.byteLength;
+    return sum;
+  }
+
   get count(): number {
     return this.columns.count;
   }

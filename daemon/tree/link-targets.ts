@@ -1,19 +1,37 @@
 // The targets of the links of a layer, in memory outside of the heap: hostile links may have 256 MiB of them.
 
-import { grown } from '../lib/columns.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 import { TextColumn } from './text-column.js';
 
 export class LinkTargets {
-  #texts = new TextColumn();
+  readonly #columns: CountedColumns;
+  #texts: TextColumn;
   /** The entries that are links, in their order. */
   #entries: Uint32Array = new Uint32Array(64);
+
+  /** @param columns announces its memory */
+  constructor(columns = uncountedColumns()) {
+    this.#columns = columns;
+    this.#texts = new TextColumn(columns);
+  }
 
   /** @param entry after all others */
   add(entry: number, target: string): void {
     const i = this.#texts.length;
-    this.#entries = grown(this.#entries, i);
+    this.#entries = this.#columns.grown(this.#entries, i);
     this.#entries[i] = entry;
     this.#texts.add(target);
+  }
+
+  /** Nothing is added any more. */
+  finish(): void {
+    this.#texts.finish();
+    this.#entries = this.#columns.trimmed(this.#entries, this.#texts.length);
+  }
+
+  /** Bytes of memory. */
+  get memory(): number {
+    return this.#entries.byteLength + this.#texts.memory;
   }
 
   /** undefined if the entry is no link. */

@@ -3,6 +3,7 @@
 
 import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
+import type { TableEffort } from '../lib/counted-columns.js';
 import { MAX_TREE_HEAP } from '../lib/heap-budget.js';
 import { entryError } from './entry-error.js';
 import { HiddenNames } from './hidden-names.js';
@@ -38,10 +39,11 @@ export function checkLayers(layers: readonly LayerTree[], name: string): void {
 /**
  * Merges layers.
  * @param layers bottom first, at most 255
+ * @param effort announces the memory of columns; absent: nothing counts it
  * @throws OverlaybdError BAD_FORMAT for an entry that has no place, LIMIT
  */
-export function mergeLayers(layers: readonly LayerTree[]): MergedTree {
-  const tree = new TreeUnderWay(layers);
+export function mergeLayers(layers: readonly LayerTree[], effort?: TableEffort): MergedTree {
+  const tree = new TreeUnderWay(layers, effort);
   for (let layer = 0; layer < layers.length; layer++) {
     const merger = new LayerMerger(tree, layer);
     merger.hide();
@@ -56,9 +58,9 @@ export function mergeLayers(layers: readonly LayerTree[]): MergedTree {
  * is marked. What symlinks of other layers lead to is not known.
  * @throws OverlaybdError as mergeLayers()
  */
-export function layerAlone(layer: LayerTree): MergedTree {
+export function layerAlone(layer: LayerTree, effort?: TableEffort): MergedTree {
   const layers = [layer];
-  const tree = new TreeUnderWay(layers);
+  const tree = new TreeUnderWay(layers, effort);
   const merger = new LayerMerger(tree, 0);
   merger.addEntries();
   merger.showWhiteouts();
@@ -124,6 +126,7 @@ class LayerMerger {
   end(): void {
     this.#hidden.forget();
     this.#forget();
+    this.#walker.end();
   }
 
   showWhiteouts(): void {

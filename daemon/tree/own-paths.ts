@@ -16,12 +16,17 @@ export class OwnPaths {
   /** Adds all entries that are not whiteouts. */
   constructor(layer: LayerTree) {
     this.#layer = layer;
-    this.#places = new Uint32Array(2 ** Math.ceil(Math.log2(2 * layer.count + 2)));
+    this.#places = new Uint32Array(placesFor(layer));
     for (let i = 0; i < layer.count; i++) {
       const type = layer.typeOf(i);
       if (type === 'whiteout' || type === 'opaque') continue;
       this.#places[this.#placeOf(layer.pathOf(i))] = i + 1;
     }
+  }
+
+  /** Bytes of memory that the table of a layer takes. */
+  static memoryFor(layer: LayerTree): number {
+    return Uint32Array.BYTES_PER_ELEMENT * placesFor(layer);
   }
 
   has(path: string): boolean {
@@ -46,4 +51,8 @@ function hashOf(path: string, seed: number): number {
     hash = Math.imul(hash ^ path.charCodeAt(i), HASH_PRIME);
   }
   return Math.imul(hash ^ (hash >>> 15), HASH_PRIME) >>> 0;
+}
+
+function placesFor({ count }: LayerTree): number {
+  return 2 ** Math.ceil(Math.log2(2 * count + 2));
 }

@@ -1,6 +1,6 @@
 // The ranges of data of a layer's files while its tree is built: a column for each number of a range.
 
-import { grown } from '../lib/columns.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 import type { DataRange } from './layer-tree.js';
 import { MAX_LAYER_RANGES } from './limits.js';
 
@@ -12,6 +12,12 @@ export class RangeColumns {
   count = 0;
   /** Content sources that ranges are in: the highest number and 1. */
   sourceCount = 0;
+  readonly #columns: CountedColumns;
+
+  /** @param columns announces their memory */
+  constructor(columns = uncountedColumns()) {
+    this.#columns = columns;
+  }
 
   /**
    * Adds a range, or joins it to the last one if it continues that.
@@ -32,10 +38,10 @@ export class RangeColumns {
     }
     const r = this.count;
     if (r === MAX_LAYER_RANGES) return false;
-    this.fileOffsets = grown(this.fileOffsets, r);
-    this.lengths = grown(this.lengths, r);
-    this.sources = grown(this.sources, r);
-    this.offsets = grown(this.offsets, r);
+    this.fileOffsets = this.#columns.grown(this.fileOffsets, r);
+    this.lengths = this.#columns.grown(this.lengths, r);
+    this.sources = this.#columns.grown(this.sources, r);
+    this.offsets = this.#columns.grown(this.offsets, r);
     this.fileOffsets[r] = fileOffset;
     this.lengths[r] = length;
     this.sources[r] = source;
@@ -43,5 +49,13 @@ export class RangeColumns {
     this.count = r + 1;
     this.sourceCount = Math.max(this.sourceCount, source + 1);
     return true;
+  }
+
+  /** Nothing is added any more. */
+  finish(): void {
+    this.fileOffsets = this.#columns.trimmed(this.fileOffsets, this.count);
+    this.lengths = this.#columns.trimmed(this.lengths, this.count);
+    this.sources = this.#columns.trimmed(this.sources, this.count);
+    this.offsets = this.#columns.trimmed(this.offsets, this.count);
   }
 }

@@ -1,7 +1,7 @@
 // Byte strings, one character a byte, in memory outside of the heap: a layer may have two million paths, and as objects they
 // would take all of the heap that a thread may have.
 
-import { grown } from '../lib/columns.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 
 const SLASH = 0x2f;
 
@@ -9,6 +9,12 @@ export class TextColumn {
   #bytes = bufferOf(new Uint8Array(64));
   #ends = new Uint32Array(64);
   #count = 0;
+  readonly #columns: CountedColumns;
+
+  /** @param columns announces its memory */
+  constructor(columns = uncountedColumns()) {
+    this.#columns = columns;
+  }
 
   /** Texts. */
   get length(): number {
@@ -18,10 +24,24 @@ export class TextColumn {
   add(text: string): void {
     const begin = this.#endOf(this.#count - 1);
     const end = begin + text.length;
-    if (end > this.#bytes.length) this.#bytes = bufferOf(grown(plainOf(this.#bytes), end));
-    this.#ends = grown(this.#ends, this.#count);
+    if (end > this.#bytes.length) {
+      this.#bytes = bufferOf(this.#columns.grown(plainOf(this.#bytes), end));
+    }
+    this.#ends = this.#columns.grown(this.#ends, this.#count);
     this.#bytes.write(text, begin, 'latin1');
     this.#ends[this.#count++] = end;
+  }
+
+  /** Nothing is added any more. */
+  finish(): void {
+    const end = this.#endOf(this.#count - 1);
+    this.#bytes = bufferOf(this.#columns.trimmed(plainOf(this.#bytes), end));
+    this.#ends = this.#columns.trimmed(this.#ends, this.#count);
+  }
+
+  /** Bytes of memory. */
+  get memory(): number {
+    return this.#bytes.length + this.#ends.byteLength;
   }
 
   at(i: number): string {

@@ -1,7 +1,8 @@
 // The tree of an image while layers are added to it: inodes in columns, one map a directory.
 
 import { OverlaybdError } from '../errors.js';
-import { grown } from '../lib/columns.js';
+import { CountedColumns, type TableEffort } from '../lib/counted-columns.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import { MAX_TREE_HEAP } from '../lib/heap-budget.js';
 import type { LayerTree } from './layer-tree.js';
 import { MAX_DEPTH, MAX_TREE_INODES } from './limits.js';
@@ -19,6 +20,7 @@ export class TreeUnderWay {
   /** Bytes of the heap that directories, names and layers take. */
   #heapBytes = 0;
   readonly #mostHeapBytes: number;
+  readonly #columns: CountedColumns;
   readonly #directories: (Map<string, number> | undefined)[] = [];
   #count = 0;
   #layers = new Uint8Array(1024);
@@ -29,10 +31,16 @@ export class TreeUnderWay {
 
   /**
    * Makes the root: as an implied directory, until a layer has an entry for it.
+   * @param effort announces the memory of columns
    * @param mostHeapBytes what directories and names may take; tests set it
    */
-  constructor(layers: readonly LayerTree[], mostHeapBytes = MAX_TREE_HEAP) {
+  constructor(
+    layers: readonly LayerTree[],
+    effort: TableEffort = UNBOUNDED,
+    mostHeapBytes = MAX_TREE_HEAP,
+  ) {
     this.layers = layers;
+    this.#columns = new CountedColumns(layers.at(-1)?.name ?? 'image', effort);
     this.#mostHeapBytes = mostHeapBytes;
     // They are there as long as it is.
     for (const layer of layers) this.#heapBytes += layer.heapBytes;
@@ -126,9 +134,10 @@ export class TreeUnderWay {
     return this.#layers[inode] as number;
   }
 
-  /** Counts the names that lead to each inode. The tree must not change any more. */
+  /** Counts the names that lead to each inode. The tree must not change any more. @throws OverlaybdError LIMIT */
   finish(): InodeColumns {
     const count = this.#count;
+    this.takeColumn(Uint32Array.BYTES_PER_ELEMENT * count);
     const nlinks = new Uint32Array(count);
     nlinks[ROOT] = 2;
     const open = [ROOT];
@@ -163,6 +172,15 @@ export class TreeUnderWay {
     throw this.#limit(layer, text);
   }
 
+  /**
+   * To be called before a column is made while layers are merged.
+   * @param bytes below 0: it is free again
+   * @throws OverlaybdError LIMIT
+   */
+  takeColumn(bytes: number): void {
+    this.#columns.take(bytes);
+  }
+
   /** What was spent is kept no longer. */
   giveBack(bytes: number): void {
     this.#heapBytes -= bytes;
@@ -173,10 +191,10 @@ export class TreeUnderWay {
   }
 
   #grow(inode: number): void {
-    this.#layers = grown(this.#layers, inode);
-    this.#entries = grown(this.#entries, inode);
-    this.#parents = grown(this.#parents, inode);
-    this.#depths = grown(this.#depths, inode);
+    this.#layers = this.#columns.grown(this.#layers, inode);
+    this.#entries = this.#columns.grown(this.#entries, inode);
+    this.#parents = this.#columns.grown(this.#parents, inode);
+    this.#depths = this.#columns.grown(this.#depths, inode);
   }
 
   #limit(layer: number, text: string): OverlaybdError {

@@ -37,6 +37,14 @@ export class PathWalker {
     this.#knownBytes = 0;
   }
 
+  /** To be called after the last entry of the layer. */
+  end(): void {
+    this.forget();
+    if (!this.#ownPaths) return;
+    this.#ownPaths = null;
+    this.#tree.takeColumn(-OwnPaths.memoryFor(this.#tree.layers[this.#layer] as LayerTree));
+  }
+
   /**
    * Finds a directory.
    * @param path clean
@@ -135,7 +143,11 @@ export class PathWalker {
 
   /** Whether the layer has an entry of this path that is not a whiteout. */
   #hasOwn(path: string): boolean {
-    this.#ownPaths ??= new OwnPaths(this.#tree.layers[this.#layer] as LayerTree);
+    if (!this.#ownPaths) {
+      const layer = this.#tree.layers[this.#layer] as LayerTree;
+      this.#tree.takeColumn(OwnPaths.memoryFor(layer));
+      this.#ownPaths = new OwnPaths(layer);
+    }
     return this.#ownPaths.has(path);
   }
 }

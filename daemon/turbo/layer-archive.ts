@@ -4,7 +4,7 @@
 import { checkSize, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
 import { indexGzip } from '../inflate/index-gzip.js';
-import type { Effort } from '../lib/effort.js';
+import { attempt, type Effort } from '../lib/effort.js';
 import type { PieceTable } from '../pieces/piece-table.js';
 import { ArchiveStream } from '../tarball/archive-stream.js';
 import type { LayerTree } from '../tree/layer-tree.js';
@@ -42,7 +42,22 @@ export function isTurboArchive(head: Buffer): boolean {
 /** @throws OverlaybdError BAD_DATA, BAD_FORMAT, LIMIT, UNSUPPORTED, and what the source and the effort throw */
 export async function readTurboLayer(source: BlobSource, effort: Effort): Promise<TurboLayerFiles> {
   checkSize(source, MAX_TURBO_LAYER_BYTES, 'turboOCI layer');
-  const archive = new ArchiveStream(`${source.name} (inflated)`);
+  // The tree is looked at here, and not kept.
+  const { effort: own, giveBack } = attempt(effort);
+  try {
+    return await readFiles(source, effort, own);
+  } finally {
+    giveBack();
+  }
+}
+
+/** @param effortOfTree counts the memory of what is read of its tree */
+async function readFiles(
+  source: BlobSource,
+  effort: Effort,
+  effortOfTree: Effort,
+): Promise<TurboLayerFiles> {
+  const archive = new ArchiveStream(`${source.name} (inflated)`, effortOfTree);
   const table = await indexGzip(source, effort, (plain) => archive.add(plain));
   const tree = archive.finish();
   const files = METADATA.flatMap((name) => fileIn(tree, name) ?? []);

@@ -69,7 +69,7 @@ export async function openDevices(
   if (mayBeWhole && areInside(slots, size, sb)) return null;
   await checkWhole(source, sb);
   const image = await ErofsImage.read(source, effort);
-  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false, heap: effort.heap });
+  const tree = new LayerTreeBuilder({ name, hasWhiteouts: false, effort });
   const contents = new DeviceContents(image, slots, effort);
   const dataOf = contents.dataOf.bind(contents);
   const sockets = await addTree(image, tree, { dataOf }, effort);

@@ -140,11 +140,12 @@ async function keptLayer(
     const plainName = name + PLAIN_NAMES[format];
     const kept = decodeLayer(content, format, size, plainName, isRemote, effort.heap);
     if (!kept || !hasDigests(kept.digests, expected)) return null;
-    if (kept.table) effort.keep(tableBytes(kept.table), name);
+    const keptBytes = kept.tree.columnBytes + (kept.table ? tableBytes(kept.table) : 0);
+    effort.keep(keptBytes, name);
     if (!kept.isCopied) return { read: kept, copy: null };
     const copy = await copies.find(key, copyEnd(kept.table));
     if (copy !== null) return { read: kept, copy };
-    if (kept.table) effort.keep(-tableBytes(kept.table), name);
+    effort.keep(-keptBytes, name);
     return null;
   } catch (error) {
     // Its checksum is right: another program has written it.
@@ -263,8 +264,8 @@ async function readLayer(
 ): Promise<ReadOnce> {
   // Nothing is left of a record that is not used.
   tools.effort.heap?.settle(0);
-  const { effort, heap, giveBack } = attempt(tools.effort);
-  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], heap);
+  const { effort, giveBack } = attempt(tools.effort);
+  const archive = new ArchiveStream(source.name + PLAIN_NAMES[format], effort);
   // A plain one is hashed once: as the blob that it is.
   const isHashed = format === 'tar' && digests !== null && digests.blob !== null;
   const hash = digests && !isHashed ? createHash('sha256') : null;

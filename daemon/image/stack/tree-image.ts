@@ -8,6 +8,7 @@ import type { IsZeros } from '../../erofs/contents.js';
 import { indexOf } from '../../erofs/device-index.js';
 import { writeErofs, type WrittenErofs } from '../../erofs/write.js';
 import { counted } from '../../lib/counted.js';
+import type { TableEffort } from '../../lib/counted-columns.js';
 import type { Effort } from '../../lib/effort.js';
 import type { LsmtIndexData } from '../../lsmt/merged-index.js';
 import { SECTOR, type LayerTree } from '../../tree/layer-tree.js';
@@ -52,7 +53,7 @@ export function treeImage(
   effort.spend(UNITS_AN_ENTRY * trees.reduce((sum, { count }) => sum + count, 0));
   const seeds = layers.flatMap((layer) => layer.seeds);
   const sources = contentSources(layers);
-  const written = writeErofs(mergedTree(trees, isAlone), {
+  const written = writeErofs(mergedTree(trees, isAlone, effort), {
     uuidSeed: [...uuidSeed, ...seeds],
     isZeros: zerosBetween(sources),
   });
@@ -114,10 +115,15 @@ export function showsWhiteouts(
 /**
  * The tree of an image.
  * @param isAlone as of {@link treeImage}
+ * @param effort announces the memory of columns
  * @throws OverlaybdError BAD_FORMAT, LIMIT
  */
-export function mergedTree(trees: readonly LayerTree[], isAlone: boolean): MergedTree {
-  return isAlone ? layerAlone(trees[0] as LayerTree) : mergeLayers(trees);
+export function mergedTree(
+  trees: readonly LayerTree[],
+  isAlone: boolean,
+  effort: TableEffort,
+): MergedTree {
+  return isAlone ? layerAlone(trees[0] as LayerTree, effort) : mergeLayers(trees, effort);
 }
 
 /**

@@ -11,7 +11,8 @@ const COUNT = 1000;
 
 /** Adds entries until one is refused. @returns how many there are then */
 function added(draft: (i: number) => EntryDraft, count = COUNT): number {
-  const options = { name: 'layer', hasWhiteouts: true, heap: new HeapBudget(MOST) };
+  const effort = { ...UNBOUNDED, heap: new HeapBudget(MOST) };
+  const options = { name: 'layer', hasWhiteouts: true, effort };
   const builder = new LayerTreeBuilder(options);
   try {
     for (let i = 0; i < count; i++) builder.add(draft(i));

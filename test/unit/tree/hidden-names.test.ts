@@ -1,4 +1,5 @@
 // What whiteouts have removed, as an entry before them sees it.
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { test } from 'tap';
 import { HiddenNames } from '../../../daemon/tree/hidden-names.js';
 import { IMPLIED, ROOT } from '../../../daemon/tree/merged-tree.js';
@@ -48,7 +49,7 @@ await test('where entries are in the archive counts, and not their order in the 
 
 await test('hidden names count as names do, until the layer is merged', (t) => {
   const most = 9500;
-  const tree = new TreeUnderWay([layerOf('x')], most);
+  const tree = new TreeUnderWay([layerOf('x')], UNBOUNDED, most);
   const fill = (): void => {
     for (let i = 0; i < 40; i++) tree.put(ROOT, `${i}`, tree.newInode(0, 0, ROOT));
   };

@@ -1,4 +1,5 @@
 // Merging layers: one test a rule.
+import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import { test } from 'tap';
 import { LayerTree } from '../../../daemon/tree/layer-tree.js';
 import { checkLayers, layerAlone, mergeLayers } from '../../../daemon/tree/merge.js';
@@ -350,14 +351,14 @@ await test('what all layers have on the heap has a limit, which the merge shares
     code: 'LIMIT',
     message: /^image: devices and different sets .* in its lowest 2 layers take \d+ bytes/,
   });
-  t.throws(() => new TreeUnderWay([layer], layer.heapBytes), { code: 'LIMIT' });
-  t.doesNotThrow(() => new TreeUnderWay([layer], layer.heapBytes + 320));
+  t.throws(() => new TreeUnderWay([layer], UNBOUNDED, layer.heapBytes), { code: 'LIMIT' });
+  t.doesNotThrow(() => new TreeUnderWay([layer], UNBOUNDED, layer.heapBytes + 320));
   t.end();
 });
 
 await test('names that take too much of the heap are refused before they do', (t) => {
   const layer = treeOf([{ path: 'dir', type: 'dir' }]);
-  const tree = new TreeUnderWay([layer], 2000);
+  const tree = new TreeUnderWay([layer], UNBOUNDED, 2000);
   const add = (): void => {
     for (let i = 0; i < 100; i++) tree.put(ROOT, `file ${i}`, tree.newInode(0, IMPLIED, ROOT));
   };
