@@ -160,10 +160,12 @@ export class Copier {
     const path = folder.pathOf(name);
     const handle = await folder.newFile(name, keep ? 0o600 : mode & 0o777);
     try {
+      let end = 0;
       for await (const { offset, bytes } of file.contents()) {
-        await tried(path, () => writeData(handle, offset, bytes));
+        end = Math.max(end, await tried(path, () => writeData(handle, offset, bytes)));
       }
-      await tried(path, () => handle.truncate(size));
+      // After a hole at the end.
+      if (end !== size) await tried(path, () => handle.truncate(size));
       if (keep) await this.keeper.keep(path, handle, file);
       // Some file systems report a failed write only now.
       await tried(path, () => handle.close());
@@ -223,13 +225,21 @@ export class Copier {
   }
 }
 
-/** Writes the bytes at their place, and leaves out blocks of zeros: the file is new, so they are holes. */
-async function writeData(handle: FileHandle, offset: number, bytes: Buffer): Promise<void> {
+/**
+ * Writes the bytes at their place, and leaves out blocks of zeros: the file is new, so they are holes.
+ * @returns where in the file the last of them ends that was written; 0: none was
+ */
+async function writeData(handle: FileHandle, offset: number, bytes: Buffer): Promise<number> {
+  let written = 0;
   for (let at = 0; at < bytes.length;) {
     const end = runEnd(bytes, at, offset);
-    if (!isHole(bytes, at, offset)) await writeAll(handle, bytes.subarray(at, end), offset + at);
+    if (!isHole(bytes, at, offset)) {
+      await writeAll(handle, bytes.subarray(at, end), offset + at);
+      written = offset + end;
+    }
     at = end;
   }
+  return written;
 }
 
 /** The end of the run of blocks that are all data, or all holes, like the one at `at`. */

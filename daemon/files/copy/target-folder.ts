@@ -68,14 +68,12 @@ export class TargetFolder {
   }
 
   /** Opens a new file to write it. What has the name, is replaced. */
-  async newFile(name: string, mode: number): Promise<FileHandle> {
-    await this.remove(name);
-    return tried(this.pathOf(name), () => open(this.#place(name), NEW_FILE, mode));
+  newFile(name: string, mode: number): Promise<FileHandle> {
+    return this.#made(name, () => open(this.#place(name), NEW_FILE, mode));
   }
 
-  async newSymlink(name: string, target: string): Promise<void> {
-    await this.remove(name);
-    await tried(this.pathOf(name), () => symlink(Buffer.from(target, 'latin1'), this.#place(name)));
+  newSymlink(name: string, target: string): Promise<void> {
+    return this.#made(name, () => symlink(Buffer.from(target, 'latin1'), this.#place(name)));
   }
 
   /** @param mode with the bits of the type */
@@ -87,9 +85,21 @@ export class TargetFolder {
   }
 
   /** A further name of a file that is in `folder`. */
-  async newLink(name: string, folder: TargetFolder, first: string): Promise<void> {
+  newLink(name: string, folder: TargetFolder, first: string): Promise<void> {
+    return this.#made(name, () => link(folder.#place(first), this.#place(name)));
+  }
+
+  /** What has the name is removed only if it is in the way: most names are new. */
+  async #made<T>(name: string, make: () => Promise<T>): Promise<T> {
+    try {
+      return await make();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+        throw targetError(this.pathOf(name), error);
+      }
+    }
     await this.remove(name);
-    await tried(this.pathOf(name), () => link(folder.#place(first), this.#place(name)));
+    return tried(this.pathOf(name), make);
   }
 
   /** Removes a name, if it is there. Refuses to remove a folder. */

@@ -161,6 +161,32 @@ await test('holes and blocks of zeros take no room', async (t) => {
   t.ok(used < 1_000_000, `${used} bytes`);
 });
 
+await test('a new folder: nothing is removed from it, and files end in their holes', async (t) => {
+  const into = folderOf(t);
+  const root = await rootOf(t, [
+    { name: 'x', bytes: Buffer.from('x') },
+    { name: 'link', type: '2', link: 'x' },
+    { name: 'zeros', bytes: Buffer.alloc(10_000) },
+    { name: 'end', bytes: Buffer.concat([Buffer.alloc(5000, 1), Buffer.alloc(20_000)]) },
+    { name: 'empty' },
+  ]);
+  const target = await TargetFolder.open(into);
+  const remove = target.remove.bind(target);
+  let removed = 0;
+  target.remove = (name) => {
+    removed++;
+    return remove(name);
+  };
+  const copier = new Copier({ keep: false, fail: () => Promise.resolve() });
+  for (const expected of [0, 5]) {
+    await copier.copyInto('', root, target);
+    t.equal(removed, expected);
+    const sizes = ['x', 'zeros', 'end', 'empty'].map((name) => lstatSync(join(into, name)).size);
+    t.same(sizes, [1, 10_000, 25_000, 0]);
+  }
+  await target.close();
+});
+
 await test('a file that cannot be read is left out, with no half of it', async (t) => {
   const into = folderOf(t);
   const root = await rootOf(t, [{ name: 'good', bytes: Buffer.from('x') }]);
