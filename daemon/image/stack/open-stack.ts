@@ -145,7 +145,8 @@ async function checkTrees(layers: readonly OpenedLayer[], name: string): Promise
 /**
  * Opens one layer that is not an upper. If bytes of a registry that it has read may be to blame for an error, they are fetched once more,
  * from the registry itself, and the layer is opened again, once.
- * @param contents of blobs that are open already, by key and by what their tables of contents must be; this one's is added
+ * @param contents of blobs that are open already, by key and by what digests they and their tables of contents must have; this one's
+ *   is added
  * @throws OverlaybdError if it cannot be opened, and what the options throw
  */
 export async function openLower(
@@ -219,6 +220,9 @@ async function openOnce(
     toc?.manifest ?? '',
     target?.blob.key ?? '',
     ztoc ? keyOfRef(ztoc.ref) : '',
+    // Two names of a layout may lead to one file, which has the digest of one of them.
+    digests?.blob ?? '',
+    digests?.plain ?? '',
   ].join(' ');
   // What was read of other bytes is not used again.
   if (isAgain) contents.delete(key);

@@ -1,8 +1,9 @@
 // How often a blob is read while its image is opened: with the fingerprint, from the command line to the merged index. What the
 // layers take of the heap together.
 // The results are tested in open.test.ts and ../inspect.
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { test, type Test } from 'tap';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { HeapBudget } from '../../../../daemon/lib/heap-budget.js';
@@ -17,11 +18,16 @@ import { openImage } from '../../../../daemon/image/stack/open.js';
 import { noImages } from '../../../../daemon/registry/remote.js';
 import { FileSource } from '../../../../daemon/blob/file-source.js';
 import { inspectImage } from '../../../../daemon/inspect/inspect-image.js';
-import { openDevice } from '../../../support/in-process.js';
+import { openDevice, withDevice } from '../../../support/in-process.js';
 import { writeEstargz, type TocFile } from '../../../support/estargz-writer.js';
 import { writeLsmt } from '../../../support/lsmt-writer.js';
 import { randomBytes, textBytes } from '../../../support/pattern.js';
+import { ImageLayout } from '../../../support/registry/image-layout.js';
+import { sha256 } from '../../../support/registry/image-place.js';
+import { OCI } from '../../../support/registry/media-types.js';
+import { pushFiles } from '../../../support/registry/push-image.js';
 import { wrapTar } from '../../../support/tar-writer.js';
+import { writeUstar } from '../../../support/ustar.js';
 import { writeZfile } from '../../../support/zfile-writer.js';
 
 const SECTOR = 512;
@@ -196,4 +202,32 @@ await test('layers that cannot be merged are given back before they are opened a
   });
   await t.rejects(opening, { code: 'BAD_FORMAT', message: /no layer gives a virtual size/ });
   t.equal(keptAt[0], 0, 'when they were opened again');
+});
+
+await test('a layer of a layout whose name leads to another layer is not taken for it', async (t) => {
+  // More than are opened at the same time: the last is opened when the first is known.
+  const archives = [1, 2, 3, 4, 5].map((seed) =>
+    writeUstar([{ name: `file${seed}`, bytes: randomBytes(seed, 5000) }]),
+  );
+  for (const [form, encode] of Object.entries({ tar: Buffer.from, 'tar.gz': gzipSync })) {
+    const layers = archives.map((each) => encode(each));
+    const layout = new ImageLayout(join(t.testdir(), 'layout'));
+    await pushFiles(
+      layout,
+      'app',
+      layers.map((bytes) => ({ bytes, mediaType: OCI.layer })),
+    );
+    const name = `oci:${layout.folder}:app`;
+    await withDevice([name], ({ device }) => t.ok(device.size > 0, form));
+    const paths = layers.map((bytes) => layout.blob(sha256(bytes))?.path as string);
+    const [first, last] = [paths[0] as string, paths.at(-1) as string];
+    t.equal(layers[0]?.length, layers.at(-1)?.length, 'the size does not tell');
+    unlinkSync(last);
+    symlinkSync(first, last);
+    await t.rejects(
+      withDevice([name], () => undefined),
+      { code: 'BAD_CHECKSUM', message: /expected digest/ },
+      form,
+    );
+  }
 });
