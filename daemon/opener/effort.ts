@@ -38,7 +38,7 @@ export class TooLargeHere extends Error {
 export interface EffortOptions {
   /** Whether the thread reads layers as a whole, however large they are. */
   readonly readsWhole?: boolean;
-  /** Is called when work begins, at most once in ADVANCE_INTERVAL_MS, with how much of the image has been read. */
+  /** Is called when work or a piece of it begins, at most once in ADVANCE_INTERVAL_MS, with how much of the image has been read. */
   readonly advanced?: (progress: OpeningProgress | null) => void;
 }
 
@@ -89,7 +89,9 @@ export class ImageEffort implements Effort {
     advanced(this.#progress);
   }
 
+  /** Work that was announced at once may take minutes on a busy machine: a piece of it that is done is progress, too. */
   turn(): Promise<void> | null {
+    if (this.#advanced) this.#tell(this.#advanced);
     return this.#isShared ? nextTurn() : null;
   }
 

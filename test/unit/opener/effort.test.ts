@@ -51,5 +51,8 @@ await test('work that begins is progress, and is told at intervals', (t) => {
     effort.spend(1);
     t.equal(told, expected, `after ${now} ms`);
   }
+  now += ADVANCE_INTERVAL_MS;
+  t.equal(effort.turn(), null);
+  t.equal(told, 4, 'between two pieces of work that was announced at once');
   t.end();
 });
