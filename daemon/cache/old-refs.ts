@@ -8,7 +8,7 @@ import type { CacheFolder } from './folder.js';
 import { TEMPORARY } from './small-files.js';
 
 /** Files that stay, the ones that were used last: some 400 MiB, as each takes a block of the disk. */
-export const MAX_REFS = 100_000;
+const MAX_REFS = 100_000;
 /** Names of repositories have at most 255 characters. */
 const MAX_DEPTH = 130;
 
