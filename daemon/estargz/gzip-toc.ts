@@ -26,15 +26,27 @@ export async function inflateToc(
   { blob, offset, effort }: TocMember,
 ): Promise<Buffer> {
   const head = await inflated(member, TAR_HEAD_SIZE, blob, offset);
-  const payload = findTarPayload(head, `${blob} (table of contents)`, MAX_TOC_BYTES);
-  const name = head.toString('latin1', payload.offset - 512, payload.offset - 412).split('\0', 1);
-  if (name[0] !== TOC_NAME) {
+  const name = `${blob} (table of contents)`;
+  const payload = findTarPayload(head, name, Number.MAX_SAFE_INTEGER);
+  if (payload.size > MAX_TOC_BYTES) {
+    throw formatError({
+      blob,
+      section: 'table of contents',
+      offset,
+      expected: `at most ${MAX_TOC_BYTES} bytes of JSON`,
+      got: payload.size,
+      code: 'LIMIT',
+    });
+  }
+  const header = head.toString('latin1', payload.offset - 512, payload.offset - 412);
+  const [file = ''] = header.split('\0', 1);
+  if (file !== TOC_NAME) {
     throw formatError({
       blob,
       section: 'table of contents',
       offset,
       expected: `a tar with ${TOC_NAME}`,
-      got: quoted(name[0] ?? ''),
+      got: quoted(file),
     });
   }
   const end = payload.offset + payload.size;
