@@ -9,13 +9,8 @@ import { errnoWords } from '../lib/errno.js';
 import { attributes } from '../native/attributes.js';
 import { typeOfMode } from '../tree/file-types.js';
 import { compareBytes, shownPath } from '../tree/names.js';
-import {
-  inodeNumber,
-  type ContentPiece,
-  type FileStat,
-  type ImageFile,
-  type InodeNumber,
-} from './image-file.js';
+import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
+import { inodeNumber, type InodeNumber } from './inode-number.js';
 
 /** Bytes that are read at a time. */
 const PIECE_SIZE = 1 << 20;

@@ -3,7 +3,7 @@
 
 import { shownPath } from '../tree/names.js';
 import { errorOf } from '../lib/fault.js';
-import type { InodeNumber } from './image-file.js';
+import type { InodeNumber } from './inode-number.js';
 
 export class FolderWay {
   readonly #inodes: InodeNumber[] = [];

@@ -3,6 +3,7 @@
 
 import type { FileType } from '../tree/file-types.js';
 import type { DeviceNumber } from '../tree/layer-tree.js';
+import type { InodeNumber } from './inode-number.js';
 
 export interface FileStat {
   readonly type: FileType;
@@ -32,18 +33,6 @@ export interface ContentPiece {
   readonly offset: number;
   /** Valid until the next piece is asked for. */
   readonly bytes: Buffer;
-}
-
-/** A bigint if it is 2^53 or more, as FUSE may have it: erofsfuse has numbers of 64 bits for files in a metabox. */
-export type InodeNumber = number | bigint;
-
-/**
- * One number for each inode, that maps and sets can have as keys.
- * @param inode of 64 bits, whose highest is the sign in the statistics that Node gives
- */
-export function inodeNumber(inode: bigint): InodeNumber {
-  const unsigned = BigInt.asUintN(64, inode);
-  return unsigned > BigInt(Number.MAX_SAFE_INTEGER) ? unsigned : Number(unsigned);
 }
 
 export interface ImageFile {

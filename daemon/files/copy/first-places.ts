@@ -1,7 +1,7 @@
 // Where the first names of files with several names were copied to. Places are linked, each to its folder: a hostile layer
 // has millions of names thousands of folders deep.
 
-import type { InodeNumber } from '../image-file.js';
+import type { InodeNumber } from '../inode-number.js';
 
 interface Place {
   /** The folder; null: this is the folder that the copy goes to. */

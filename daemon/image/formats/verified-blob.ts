@@ -40,7 +40,7 @@ export function verifyStored(
  * @param expected "sha256:HEX"
  * @throws OverlaybdError BAD_CHECKSUM, and what reading and the effort throw
  */
-export async function verifyBlob(
+async function verifyBlob(
   cached: CachedSpec,
   expected: string,
   rules: Pick<ContentRules, 'recordKey'>,
@@ -63,7 +63,7 @@ export async function verifyBlob(
 }
 
 /** In a file. */
-export async function verifyFile(
+async function verifyFile(
   file: SourceSpec,
   expected: string,
   rules: Pick<ContentRules, 'recordKey'>,

@@ -3,7 +3,6 @@
 
 import { keyOfRef, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
-import type { RecordKey } from '../../cache/record-files.js';
 import type { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
 import { counted } from '../../lib/counted.js';
@@ -179,7 +178,7 @@ async function openOnce(
   let inner = await blob.content(effort, sink);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
-  const recordKey = async (ofSmall = false): Promise<RecordKey | null> =>
+  const recordKey: ContentRules['recordKey'] = async (ofSmall = false) =>
     (await import('../formats/layer-record.js')).recordKeyOf(blob, ofSmall);
   const targetRefs = targets?.get(keyOfRef(ref));
   if (targetRefs && digests?.blob && !insecureToc) {

@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { inodeNumber } from '../../../daemon/files/image-file.js';
+import { inodeNumber } from '../../../daemon/files/inode-number.js';
 import { FolderWay } from '../../../daemon/files/folder-way.js';
 
 await test('a folder is on the way until one as deep is entered', (t) => {

@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { FirstPlaces } from '../../../../daemon/files/copy/first-places.js';
-import { inodeNumber } from '../../../../daemon/files/image-file.js';
+import { inodeNumber } from '../../../../daemon/files/inode-number.js';
 
 await test('the first name of a file, from any folder', (t) => {
   const places = new FirstPlaces();

@@ -6,7 +6,7 @@ import { ChunkDigester, type ChunkDigests } from '../../../../daemon/blob/chunk-
 import { ChunkMap } from '../../../../daemon/blob/chunk-map.js';
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
 import { comparedChunks, encodeCompared } from '../../../../daemon/image/formats/layer-record.js';
-import { verifyBlob, verifyFile } from '../../../../daemon/image/formats/verified-blob.js';
+import { verifyStored } from '../../../../daemon/image/formats/verified-blob.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { MemorySource } from '../../../support/memory-source.js';
 import { randomBytes } from '../../../support/pattern.js';
@@ -57,7 +57,7 @@ function cachedSpec(): CachedSpec {
 await test('right bytes, at once or when they are fetched again', async (t) => {
   for (const answers of [[right], [wrong, right]]) {
     const readers = new FakeReaders(...answers);
-    await verifyBlob(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED });
+    await verifyStored(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED });
     t.same(readers.kept, [7], 'what comes later must be the same');
     t.same(readers.dropped, []);
     t.equal(readers.answers.length, 0);
@@ -66,7 +66,7 @@ await test('right bytes, at once or when they are fetched again', async (t) => {
 
 await test('wrong bytes are asked for twice, and not kept', async (t) => {
   const readers = new FakeReaders(wrong, wrong);
-  await t.rejects(verifyBlob(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED }), {
+  await t.rejects(verifyStored(cachedSpec(), digest, {}, { readers, effort: UNBOUNDED }), {
     code: 'BAD_CHECKSUM',
     message: new RegExp(`: expected digest ${digest}, got sha256:\\w+ \\(300000 bytes\\)$`),
   });
@@ -78,7 +78,7 @@ await test('a blob that the cache has compared as a whole is not read again', as
   const cached = cachedSpec();
   new ChunkMap(cached.state, cached.size).setComplete(true);
   const readers = new FakeReaders(right);
-  await verifyBlob(cached, digest, {}, { readers, effort: UNBOUNDED });
+  await verifyStored(cached, digest, {}, { readers, effort: UNBOUNDED });
   t.equal(readers.answers.length, 1);
 });
 
@@ -88,7 +88,7 @@ await test('a record of the comparison takes its place', async (t) => {
   const digits = digest.slice('sha256:'.length);
   const rules = { recordKey: () => Promise.resolve({ kind: 'layer', digits } as const) };
   const verify = async (readers: FakeReaders, expected = digest): Promise<number> => {
-    await verifyBlob(cachedSpec(), expected, rules, { readers, effort: UNBOUNDED, records });
+    await verifyStored(cachedSpec(), expected, rules, { readers, effort: UNBOUNDED, records });
     return readers.answers.length;
   };
   t.equal(await verify(new FakeReaders(right)), 0, 'read once');
@@ -101,7 +101,7 @@ await test('a record of the comparison takes its place', async (t) => {
   t.equal(await verify(new FakeReaders(wrong), other), 0);
   const anew = new FakeReaders(right);
   const tools = { readers: anew, effort: UNBOUNDED };
-  await verifyBlob(cachedSpec(), digest, rules, {
+  await verifyStored(cachedSpec(), digest, rules, {
     ...tools,
     records: { ...records, isAnew: true },
   });
@@ -118,7 +118,7 @@ await test('a layer of a layout, once: a record says that it was compared', asyn
   const rules = { recordKey: () => Promise.resolve(key) };
   const records = { folder: t.testdir(), limit: null };
   const verify = (readers: FakeReaders, expected = digest): Promise<void> =>
-    verifyFile(file, expected, rules, { readers, effort: UNBOUNDED, records });
+    verifyStored(file, expected, rules, { readers, effort: UNBOUNDED, records });
   const bad = new FakeReaders(wrong);
   await t.rejects(verify(bad), {
     code: 'BAD_CHECKSUM',
