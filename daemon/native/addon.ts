@@ -9,20 +9,32 @@
 import { messageOf, OverlaybdError } from '../errors.js';
 import { addonPath, keptAddonPath } from './addon-file.js';
 
+/**
+ * Of the functions of the addon, as native/src/addon.cc exports it. Raise both when a function comes, goes, or changes its
+ * arguments.
+ */
+const INTERFACE = 1;
+const REBUILD = 'To build it: npm rebuild -g overlaybd-nbd, or npm run build:native in a checkout';
+
 function load(): unknown {
   const path = addonPath();
-  const addon: { exports: unknown } = { exports: {} };
+  const addon: { exports: { interface?: unknown } } = { exports: {} };
   try {
     // Not require(), which would look for the file by its path.
     process.dlopen(addon, keptAddonPath() ?? path);
-    return addon.exports;
   } catch (cause) {
     throw new OverlaybdError(
       'NOT_FOUND',
-      `native addon ${path}: not loaded: ${messageOf(cause)}. To build it: npm rebuild -g overlaybd-nbd, or npm run build:native in a checkout`,
+      `native addon ${path}: not loaded: ${messageOf(cause)}. ${REBUILD}`,
       { cause },
     );
   }
+  const got = addon.exports.interface ?? 'none';
+  if (got === INTERFACE) return addon.exports;
+  throw new OverlaybdError(
+    'UNSUPPORTED',
+    `native addon ${path}: of another version than this program: expected interface ${INTERFACE}, got ${got}. ${REBUILD}`,
+  );
 }
 
 /** One object for each file of this folder, which says what is in it. */

@@ -16,6 +16,15 @@ Napi::Object AddPart(napi_env env, napi_value exports, const char* name) {
   return Napi::Object(env, part);
 }
 
+// See daemon/native/addon.ts.
+constexpr uint32_t kInterface = 1;
+
+void ExportInterface(napi_env env, napi_value exports) {
+  napi_value number;
+  Check(napi_create_uint32(env, kInterface, &number));
+  Check(napi_set_named_property(env, exports, "interface", number));
+}
+
 }  // namespace
 }  // namespace overlaybd_nbd
 
@@ -26,6 +35,7 @@ NAPI_MODULE_INIT() {
   static const bool limited = (LimitFreeMemory(), true);
   static_cast<void>(limited);
   return Guarded(env, [env, exports] {
+    ExportInterface(env, exports);
     ExportAttributes(AddPart(env, exports, "attributes"));
     ExportBlockOffsets(AddPart(env, exports, "blockOffsets"));
     ExportSockets(AddPart(env, exports, "sockets"));

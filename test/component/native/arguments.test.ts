@@ -1,5 +1,7 @@
 // Every argument of every function of the addon with every kind of wrong value; and the error of the loader.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { addon } from '../../../daemon/native/addon.js';
@@ -64,6 +66,10 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
     kinds: 'n b n n b n n i',
   },
   'zstdStreams.close': { args: [0], kinds: 'n' },
+  'blockOffsets.addLengths': {
+    args: [buffer, 0, Buffer.alloc(8), buffer, 0, 0, 0, 0, 0, 1, 0],
+    kinds: 'b n b b n n n n n n n',
+  },
   'memory.releasePages': { args: [buffer], kinds: 'b' },
   'sockets.peerPid': { args: [NO_SUCH_FD], kinds: 'n' },
   'descriptors.takeStandard': { args: [NO_SUCH_FD], kinds: 'n' },
@@ -77,8 +83,8 @@ const calls: Record<string, { args: unknown[]; kinds: string }> = {
   'filePipes.fill': { args: [NO_SUCH_FD, 0, NO_SUCH_FD, 16], kinds: 'n n n n' },
   'filePipes.drain': { args: [NO_SUCH_FD, NO_SUCH_FD, 16], kinds: 'n n n' },
   'files.onJobEnd': { args: [ended], kinds: 'f' },
-  'files.startOpen': { args: [1, ''], kinds: 'n s' },
-  'files.startExists': { args: [1, ''], kinds: 'n s' },
+  'files.startOpen': { args: [1, '052727c6ca7504fb'], kinds: 'n s' },
+  'files.startExists': { args: [1, '052727c6ca7504fb'], kinds: 'n s' },
   'files.startLoad': { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
   'files.startPrefetch': { args: [1, NO_SUCH_FD, 0, 16], kinds: 'n n n n' },
   'files.startExtents': { args: [1, NO_SUCH_FD, 0, 16, 16], kinds: 'n n n n n' },
@@ -267,3 +273,26 @@ await t.test('the error for a missing addon tells what to do', async (test) => {
   test.equal(status, 1);
   test.match(stderr, 'native addon /proc/nonexistent/addon.node: not loaded: ');
 });
+
+await t.test('the error for an addon of another version tells what to do', async (test) => {
+  const loader = fileURLToPath(new URL('../../../daemon/native/addon.js', import.meta.url));
+  const other = fileURLToPath(import.meta.resolve('zstd-napi/package.json'));
+  const path = join(dirname(other), 'build/Release/binding.node');
+  const { status, stderr } = spawnSync(process.execPath, [loader], {
+    env: { ...process.env, OVERLAYBD_NBD_ADDON: path },
+    encoding: 'utf8',
+  });
+  test.equal(status, 1);
+  test.match(stderr, `native addon ${path}: of another version than this program: expected`);
+  test.match(stderr, 'got none. To build it: npm rebuild -g overlaybd-nbd');
+});
+
+await t.test(
+  'a change of the functions of the addon changes the number of its interface',
+  async (test) => {
+    const names = [...functions.keys()].map((name) => `${name} ${calls[name]?.kinds ?? ''}`);
+    const digest = createHash('sha256').update(names.toSorted().join(' ')).digest('hex');
+    // If this fails: raise the number in daemon/native/addon.ts and native/src/addon.cc, then set both here.
+    test.same([addon['interface'], digest.slice(0, 16)], [1, '052727c6ca7504fb']);
+  },
+);
