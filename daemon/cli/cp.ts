@@ -5,6 +5,7 @@ import { bytesOf } from '../files/texts.js';
 import type { ImageFile } from '../files/image-file.js';
 import type { Copier } from '../files/copy/copier.js';
 import type { Destination } from '../files/copy/destination.js';
+import { OverlaybdError } from '../errors.js';
 import { counted } from '../lib/counted.js';
 import { EachPath } from './each-path.js';
 import { EXIT_FAILURE } from './exit-codes.js';
@@ -43,6 +44,8 @@ export async function run(args: CpArguments): Promise<number> {
   if (dest === '') throw badArgument('cp: the destination is empty');
   const { Copier } = await import('../files/copy/copier.js');
   const { openDestination } = await import('../files/copy/destination.js');
+  const { TargetError } = await import('../files/copy/target-folder.js');
+  const endsAll = (error: unknown): boolean => error instanceof TargetError && error.endsAll;
   const each = new EachPath();
   let lines = 0;
   const copier = new Copier({
@@ -56,7 +59,11 @@ export async function run(args: CpArguments): Promise<number> {
   await inside(args, image, async (root) => {
     const to = await openDestination(dest, names.length > 1);
     try {
-      for (const name of names) await each.tried(() => copyOne(root, name, copier, to, args));
+      for (const name of names) {
+        await each.tried(() => copyOne(root, name, copier, to, args), endsAll);
+      }
+    } catch (error) {
+      throw error instanceof OverlaybdError && endsAll(error) ? endedCopy(error, copier) : error;
     } finally {
       await to.folder.close();
     }
@@ -79,6 +86,16 @@ async function copyOne(
   const target = newName ?? nameOfPath(bytesOf(name));
   if (target === null) await copier.copyInto(path, file, folder);
   else await copier.copy(path, file, folder, target);
+}
+
+/** The error of a copy that ended because nothing more can be written. */
+export function endedCopy(
+  error: OverlaybdError,
+  { copied }: Pick<Copier, 'copied'>,
+): OverlaybdError {
+  const done = copied === 1 ? '1 file was copied' : `${copied} files were copied`;
+  const message = `${error.message}; the copy ended: ${done}. Make room or name another destination, then run it again`;
+  return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
 function tellLeftOut({ leftOut, keeper }: Copier): void {

@@ -15,12 +15,19 @@ export class EachPath {
     return this.#hasFailed ? EXIT_FAILURE : EXIT_OK;
   }
 
-  /** @returns null if it failed, and the error is on standard error */
-  async tried<T>(work: () => Promise<T>): Promise<T | null> {
+  /**
+   * @param endsAll whether the others would fail in the same way
+   * @returns null if it failed, and the error is on standard error
+   * @throws what ends all
+   */
+  async tried<T>(
+    work: () => Promise<T>,
+    endsAll: (error: OverlaybdError) => boolean = () => false,
+  ): Promise<T | null> {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof OverlaybdError)) throw error;
+      if (!(error instanceof OverlaybdError) || endsAll(error)) throw error;
       this.#hasFailed = true;
       await complain(`overlaybd-nbd: ${withLayerHint(error).message}`);
       return null;

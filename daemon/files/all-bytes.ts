@@ -1,6 +1,6 @@
 // A file from its start to its end, holes as zeros: what `cat` prints.
 
-import { shownPath } from '../tree/names.js';
+import { shownInImage } from '../tree/names.js';
 import { errorOf } from '../lib/fault.js';
 import type { ImageFile } from './image-file.js';
 import { TYPE_NAMES } from './texts.js';
@@ -15,7 +15,7 @@ const ZEROS = Buffer.alloc(64 * 1024);
 export async function* allBytes(path: string, file: ImageFile): AsyncGenerator<Buffer> {
   const { type, size } = await file.stat();
   if (type !== 'reg') {
-    const facts = { path: shownPath(path), expected: 'a regular file', got: TYPE_NAMES[type] };
+    const facts = { path: shownInImage(path), expected: 'a regular file', got: TYPE_NAMES[type] };
     throw errorOf('UNSUPPORTED', facts, `not ${facts.expected}: a ${facts.got}`);
   }
   let at = 0;

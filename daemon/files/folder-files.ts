@@ -8,7 +8,7 @@ import { errorOf } from '../lib/fault.js';
 import { errnoWords } from '../lib/errno.js';
 import { attributes } from '../native/attributes.js';
 import { typeOfMode } from '../tree/file-types.js';
-import { compareBytes, shownPath } from '../tree/names.js';
+import { compareBytes, shownInImage } from '../tree/names.js';
 import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 import { inodeNumber, type InodeNumber } from './inode-number.js';
 
@@ -111,7 +111,7 @@ class FolderFile implements ImageFile {
   }
 
   #shown(): string {
-    return shownPath(this.#path.toString('latin1', this.#above));
+    return shownInImage(this.#path.toString('latin1', this.#above));
   }
 }
 
@@ -119,7 +119,7 @@ async function fileOf(path: Buffer, above: number, stats: BigIntStats): Promise<
   const type = typeOfMode(Number(stats.mode));
   const shown = path.toString('latin1', above);
   if (!type || type === 'socket') {
-    const facts = { path: shownPath(shown) };
+    const facts = { path: shownInImage(shown) };
     throw errorOf('UNSUPPORTED', facts, 'a type of file that images do not have');
   }
   const target =
@@ -161,6 +161,6 @@ async function tried<T>(path: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { errno } = error as NodeJS.ErrnoException;
     const why = errno === undefined ? messageOf(error) : errnoWords(-errno);
-    throw errorOf('IO', { path: shownPath(path) }, why, error);
+    throw errorOf('IO', { path: shownInImage(path) }, why, error);
   }
 }

@@ -1,7 +1,7 @@
 // The folders from the first one to the one that is being listed. A broken file system can have a folder inside itself:
 // going down would not end.
 
-import { shownPath } from '../tree/names.js';
+import { shownInImage } from '../tree/names.js';
 import { errorOf } from '../lib/fault.js';
 import type { InodeNumber } from './inode-number.js';
 
@@ -18,7 +18,7 @@ export class FolderWay {
   enter(path: string, inode: InodeNumber, depth: number): void {
     while (this.#inodes.length > depth) this.#onTheWay.delete(this.#inodes.pop() as InodeNumber);
     if (this.#onTheWay.has(inode)) {
-      throw errorOf('BAD_FORMAT', { path: shownPath(path) }, INSIDE_ITSELF);
+      throw errorOf('BAD_FORMAT', { path: shownInImage(path) }, INSIDE_ITSELF);
     }
     this.#inodes.push(inode);
     this.#onTheWay.add(inode);

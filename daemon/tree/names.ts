@@ -70,3 +70,8 @@ const SHOWN = 1000;
 export function shownPath(path: string): string {
   return quoted(shortened(Buffer.from(path, 'latin1').toString('utf8'), SHOWN));
 }
+
+/** The same of a clean path in an image, whose root is ''. */
+export function shownInImage(path: string): string {
+  return shownPath(path === '' ? '/' : path);
+}

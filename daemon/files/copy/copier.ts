@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { OverlaybdError } from '../../errors.js';
 import { errorOf } from '../../lib/fault.js';
 import { TYPE_BITS } from '../../tree/file-types.js';
-import { shownPath } from '../../tree/names.js';
+import { shownInImage } from '../../tree/names.js';
 import { INSIDE_ITSELF } from '../folder-way.js';
 import type { FileStat, ImageFile } from '../image-file.js';
 import type { InodeNumber } from '../inode-number.js';
@@ -34,6 +34,8 @@ export interface LeftOut {
 
 export class Copier {
   readonly leftOut: LeftOut = { failed: 0, nodes: 0 };
+  /** Files that were copied in full, folders not among them. */
+  copied = 0;
   readonly keeper = new AttributeKeeper();
   readonly #options: CopyOptions;
   #firstPlaces = new FirstPlaces();
@@ -77,7 +79,7 @@ export class Copier {
     } catch (error) {
       if (!(error instanceof OverlaybdError) || error instanceof TargetError) throw error;
       this.leftOut.failed++;
-      await this.#options.fail(`${shownPath(path)}: ${error.message}`);
+      await this.#options.fail(`${shownInImage(path)}: ${error.message}`);
     }
   }
 
@@ -92,6 +94,7 @@ export class Copier {
     this.#firstPlaces.forget(name);
     if (first) {
       await this.#link(first, folder, name);
+      this.copied++;
       return;
     }
     switch (stat.type) {
@@ -107,6 +110,7 @@ export class Copier {
       case 'fifo':
         if (!(await this.#copyNode(path, file, stat, folder, name))) return;
     }
+    this.copied++;
     if (keep && stat.nlink > 1) this.#firstPlaces.add(file.inode, name);
   }
 
@@ -198,7 +202,7 @@ export class Copier {
       if (!(error instanceof TargetError) || error.code !== 'PERMISSION') throw error;
       this.leftOut.failed++;
       await this.#options.fail(
-        `${shownPath(path)}: a ${TYPE_NAMES[type]}, which this user cannot make`,
+        `${shownInImage(path)}: a ${TYPE_NAMES[type]}, which this user cannot make`,
       );
       return false;
     }

@@ -2,6 +2,7 @@
 // in it is followed: neither one that was there, nor one that is made while the copy runs.
 
 import { constants, type BigIntStats } from 'node:fs';
+import { constants as system } from 'node:os';
 import { link, lstat, mkdir, open, symlink, unlink, type FileHandle } from 'node:fs/promises';
 import { OverlaybdError, messageOf, type ErrorCode } from '../../errors.js';
 import { subjectOf } from '../../lib/fault.js';
@@ -12,8 +13,18 @@ import { shownPath } from '../../tree/names.js';
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+/** Nothing else can be written there either. By their numbers: libuv has no name for EDQUOT. */
+const ENDS_ALL: ReadonlySet<number> = new Set([
+  system.errno.ENOSPC,
+  system.errno.EDQUOT,
+  system.errno.EROFS,
+]);
+
 /** The copy cannot be written. */
-export class TargetError extends OverlaybdError {}
+export class TargetError extends OverlaybdError {
+  /** Whether the same holds for all other copies: the disk is full, or read-only. */
+  endsAll = false;
+}
 
 export class TargetFolder {
   /** For messages: a byte string, as names are. */
@@ -137,7 +148,9 @@ export async function tried<T>(path: string, work: () => Promise<T>): Promise<T>
 /** The error of a call of the addon. */
 export function failed(path: string, result: number): TargetError {
   const kind = result === -EACCES || result === -EPERM ? 'PERMISSION' : 'IO';
-  return targetFault(kind, path, errnoWords(-result));
+  const error = targetFault(kind, path, errnoWords(-result));
+  error.endsAll = ENDS_ALL.has(-result);
+  return error;
 }
 
 function targetError(path: string, error: unknown): TargetError {

@@ -1,6 +1,7 @@
 // The hint at layers that were taken for paths in an image.
 import { test } from 'tap';
-import { withLayerHint } from '../../../daemon/cli/each-path.js';
+import { endedCopy } from '../../../daemon/cli/cp.js';
+import { EachPath, withLayerHint } from '../../../daemon/cli/each-path.js';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import { NOT_IN_IMAGE } from '../../../daemon/files/find.js';
 
@@ -28,4 +29,23 @@ await test('a file of that name here may be meant as a layer', (t) => {
     'another failure with this message',
   );
   t.end();
+});
+
+const full = (): Promise<never> => Promise.reject(new OverlaybdError('IO', 'full'));
+
+await test('an error that all paths would have ends the command', async (t) => {
+  const each = new EachPath();
+  await t.rejects(
+    each.tried(full, ({ message }) => message === 'full'),
+    { code: 'IO' },
+  );
+  t.equal(each.exitCode, 0, 'it is not told twice');
+  const error = endedCopy(new OverlaybdError('IO', '"x": full', { facts: { path: 'x' } }), {
+    copied: 1,
+  });
+  t.equal(
+    error.message,
+    '"x": full; the copy ended: 1 file was copied. Make room or name another destination, then run it again',
+  );
+  t.same(error.facts, { path: 'x' });
 });

@@ -8,10 +8,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { test, type Test } from 'tap';
 import { Copier } from '../../../../daemon/files/copy/copier.js';
-import { TargetFolder } from '../../../../daemon/files/copy/target-folder.js';
+import { TargetFolder, tried } from '../../../../daemon/files/copy/target-folder.js';
 import type { ContentPiece, ImageFile } from '../../../../daemon/files/image-file.js';
 import { OverlaybdError } from '../../../../daemon/errors.js';
 import { findFile } from '../../../../daemon/files/find.js';
@@ -302,4 +303,57 @@ await test('what is in the way', async (t) => {
   writeFileSync(join(out, 'd'), 'old');
   await copied(out, other);
   t.equal(readFileSync(join(out, 'd'), 'utf8'), 'x');
+});
+
+/** The errno of a write or of a new file, as the system reports it. */
+const systemError = (code: 'ENOSPC' | 'EDQUOT' | 'EROFS' | 'EISDIR'): Error =>
+  Object.assign(new Error(code), { code, errno: -constants.errno[code] });
+
+for (const code of ['ENOSPC', 'EDQUOT', 'EROFS'] as const) {
+  await test(`${code} of the destination ends the copy`, async (t) => {
+    const root = await rootOf(t, [
+      { name: 'a', bytes: Buffer.from('x') },
+      { name: 'b', bytes: Buffer.from('x') },
+      { name: 'c', bytes: Buffer.from('x') },
+    ]);
+    const target = await TargetFolder.open(folderOf(t));
+    const newFile = target.newFile.bind(target);
+    const names: string[] = [];
+    target.newFile = async (name, mode) => {
+      names.push(name);
+      const handle = await newFile(name, mode);
+      if (name === 'b') handle.write = () => Promise.reject(systemError(code));
+      return handle;
+    };
+    const failures: string[] = [];
+    const fail = (message: string): Promise<void> => Promise.resolve(void failures.push(message));
+    const copier = new Copier({ keep: false, fail });
+    await t.rejects(copier.copyInto('', root, target), { code: 'IO', endsAll: true });
+    await target.close();
+    t.same([names, failures, copier.copied], [['a', 'b'], [], 1]);
+  });
+}
+
+await test('another error of the destination is of one path', async (t) => {
+  const root = await rootOf(t, [{ name: 'a', bytes: Buffer.from('x') }]);
+  const target = await TargetFolder.open(folderOf(t));
+  target.newFile = () => tried('a', () => Promise.reject(systemError('EISDIR')));
+  const copier = new Copier({ keep: false, fail: () => Promise.resolve() });
+  await t.rejects(copier.copyInto('', root, target), { code: 'IO', endsAll: false });
+  await target.close();
+});
+
+await test('a root that cannot be read has a name', async (t) => {
+  const root = await rootOf(t, [{ name: 'a' }]);
+  const bad: ImageFile = {
+    ...made(root, async function* () {}, 0),
+    stat: () => root.stat(),
+    names: () => Promise.reject(new OverlaybdError('BAD_FORMAT', 'names')),
+  };
+  const target = await TargetFolder.open(folderOf(t));
+  const failures: string[] = [];
+  const fail = (message: string): Promise<void> => Promise.resolve(void failures.push(message));
+  await new Copier({ keep: false, fail }).copy('', bad, target, 'new');
+  await target.close();
+  t.same(failures, ['"/": names']);
 });
