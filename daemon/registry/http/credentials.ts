@@ -94,7 +94,7 @@ export class Credentials implements CredentialSource {
     }
     if (credentialFile !== null) {
       const logins = await this.#upstreamFiles.get(credentialFile);
-      looked.push(placeOf(credentialFile, logins));
+      looked.push(placeOf(credentialFile, logins, this.#upstreamFiles));
       const found = logins && upstreamLogin(logins, host, repository);
       if (found) return found;
     }
@@ -116,7 +116,7 @@ export class Credentials implements CredentialSource {
     signal: AbortSignal,
   ): Promise<{ credential: Credential | null; place: string }> {
     const file = await this.#authFiles.get(path);
-    if (!file) return { credential: null, place: placeOf(path, file) };
+    if (!file) return { credential: null, place: placeOf(path, file, this.#authFiles) };
     const question = helperFor(file, host);
     const helped = question && (await this.#helpers.get(question, fresh, signal));
     const place = question ? `${path} (docker-credential-${question.helper})` : path;
@@ -166,6 +166,6 @@ export class Credentials implements CredentialSource {
   }
 }
 
-function placeOf(path: string, content: object | null): string {
-  return content === null ? `${path} (missing or not well-formed)` : path;
+function placeOf<T>(path: string, content: T | null, files: WatchedFiles<T>): string {
+  return content === null ? `${path} (${files.problem(path)})` : path;
 }

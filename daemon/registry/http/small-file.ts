@@ -17,7 +17,9 @@ export async function readFileIfThere(path: string): Promise<string | null> {
   try {
     const file = await open(path, 'r');
     try {
-      const { size } = await file.stat();
+      const found = await file.stat();
+      if (found.isDirectory()) throw new Error('it is a folder');
+      const { size } = found;
       if (size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
       return await file.readFile('utf8');
     } finally {

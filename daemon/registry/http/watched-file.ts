@@ -14,6 +14,7 @@ export interface WatchSeams {
   readonly filesMs: number;
 }
 
+const NO_FILE = 'no such file';
 /** Files in memory. */
 const MAX_FILES = 256;
 
@@ -21,6 +22,8 @@ interface Entry<T> {
   lookedAt: number;
   version: string | null;
   value: T | null;
+  /** Why there is no value. */
+  problem: string;
 }
 
 export class WatchedFiles<T> {
@@ -34,23 +37,38 @@ export class WatchedFiles<T> {
     this.#seams = seams;
   }
 
+  /** Why there is nothing to get of a file that was looked at. */
+  problem(path: string): string {
+    return this.#entries.get(path)?.problem ?? NO_FILE;
+  }
+
   /** @returns null if there is no such file, or if it was never right */
   async get(path: string): Promise<T | null> {
     const { now, log, filesMs } = this.#seams;
-    const known = this.#entries.get(path) ?? { lookedAt: -Infinity, version: null, value: null };
+    const known = this.#entries.get(path) ?? {
+      lookedAt: -Infinity,
+      version: null,
+      value: null,
+      problem: NO_FILE,
+    };
     if (now() - known.lookedAt < filesMs) return known.value;
     known.lookedAt = now();
     this.#entries.set(path, known);
     const version = await versionOf(path);
     if (version === known.version) return known.value;
     known.version = version;
-    if (version === null) return (known.value = null);
+    if (version === null) {
+      known.problem = NO_FILE;
+      return (known.value = null);
+    }
     try {
       const text = await readFileIfThere(path);
+      known.problem = NO_FILE;
       known.value = text === null ? null : this.#parse(text, path);
     } catch (error) {
       // JSON.parse repeats a part of the text, which may be a password.
       const why = error instanceof SyntaxError ? 'not well-formed' : messageOf(error);
+      known.problem = error instanceof SyntaxError ? why : sayingWhy(error, path);
       const what = known.value === null ? 'it is not used' : 'it is used as it was before';
       log(printableLine(`${path}: ${why}; ${what}`));
     }
@@ -66,4 +84,10 @@ export async function versionOf(path: string): Promise<string | null> {
   } catch {
     return null;
   }
+}
+
+/** The message of an error without the path, which its reader names. */
+function sayingWhy(error: unknown, path: string): string {
+  const message = messageOf(error);
+  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
 }

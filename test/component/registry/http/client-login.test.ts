@@ -130,8 +130,8 @@ for (const scheme of ['basic', 'bearer'] as const) {
       `${dockerConfig} (docker-credential-none)`,
       credentialFile,
       `the credential service ${credentialService.address}`,
-      '/proc/nonexistent/.docker/config.json (missing or not well-formed)',
-      '/proc/nonexistent/.config/containers/auth.json (missing or not well-formed)',
+      '/proc/nonexistent/.docker/config.json (no such file)',
+      '/proc/nonexistent/.config/containers/auth.json (no such file)',
     ];
     const none = await messageOf({ dockerConfig, credentialFile, credentialService });
     t.ok(none.includes(`no login for ${front.host} in ${looked.join(', ')}; ${login}`), none);

@@ -42,3 +42,20 @@ await test('read again when it has changed, but not all the time', async (t) => 
   t.equal(await files.get(join(folder, 'large')), null);
   t.match(lines.at(-1), /larger than 4194304 bytes; it is not used/);
 });
+
+await test('says why there is nothing of a file', async (t) => {
+  const seams = { now: () => 0, log: () => undefined, filesMs: 0 };
+  const files = new WatchedFiles((text: string): unknown => JSON.parse(text), seams);
+  const folder = t.testdir({ broken: '{', folder: {} });
+  const expected = {
+    none: 'no such file',
+    'broken/none': 'no such file',
+    broken: 'not well-formed',
+    folder: 'it is a folder',
+  };
+  for (const [name, problem] of Object.entries(expected)) {
+    const path = join(folder, name);
+    t.equal(await files.get(path), null);
+    t.equal(files.problem(path), problem, name);
+  }
+});
