@@ -1,6 +1,7 @@
 // The key "registries" of daemon.json, with its defaults. Pure.
 
 import * as v from 'valibot';
+import { ARCHITECTURE } from '../lib/architectures.js';
 import {
   nonEmptyString,
   oneOf,
@@ -24,8 +25,8 @@ const hostSchema = stringOf(
 );
 const urlSchema = stringOf('a URL of http or https', /^https?:\/\/[^\s/]+/);
 const platformSchema = stringOf(
-  'a platform as OS/ARCH or OS/ARCH/VARIANT',
-  /^[\w.-]+\/[\w.-]+(?:\/[\w.-]+)?$/,
+  'a platform as OS/ARCH, OS/ARCH/VARIANT or ARCH',
+  new RegExp(`^[\\w.-]+/[\\w.-]+(?:/[\\w.-]+)?$|${ARCHITECTURE.source}`, 'i'),
 );
 const deadlineSchema = wholeNumber(1, MAX_FETCH_DEADLINE);
 

@@ -1,5 +1,7 @@
 // Platforms of images: their names, that of this machine, and the choice among the entries of an index.
 
+import { closeSync, openSync, readSync } from 'node:fs';
+import { amd64Level, ARCHITECTURE } from '../lib/architectures.js';
 import { aboutOf, errorOf, type About } from '../lib/fault.js';
 import { printable, quoted, shortened } from '../lib/printable.js';
 import { OVERLAYBD_ARTIFACTS, REFERENCE_TYPE, SOCI_ARTIFACTS } from './media-types.js';
@@ -8,6 +10,8 @@ import type { Descriptor, Platform } from './manifest.js';
 /** Platforms that a message lists. */
 const MAX_LISTED = 20;
 const MAX_SHOWN_LENGTH = 100;
+/** More than the distance of any older variant. */
+const NEWER = 1e9;
 
 /** Other names of architectures, and the variant that a name implies. */
 const ALIASES: Readonly<Record<string, readonly [string, string]>> = {
@@ -28,23 +32,50 @@ const OF_NODE: Readonly<Record<string, string>> = {
   mipsel: 'mipsle',
 };
 
+export interface WantedPlatform extends Platform {
+  /** The newest variant that the machine runs, if its platform does not name it: 3 for v3. Asked only if needed. */
+  readonly newest?: () => number;
+}
+
 /** @param text null: that of this machine. @throws OverlaybdError BAD_ARGUMENT */
-export function platformOf(text: string | null): Platform {
+export function platformOf(text: string | null): WantedPlatform {
   return text === null ? thisPlatform() : parsePlatform(text);
 }
 
 /** @internal for its unit test */
-export function thisPlatform(): Platform {
-  return { os: 'linux', architecture: OF_NODE[process.arch] ?? process.arch, variant: '' };
+export function thisPlatform(): WantedPlatform {
+  const architecture = OF_NODE[process.arch] ?? process.arch;
+  const own = { os: 'linux', architecture, variant: '' };
+  return architecture === 'amd64' ? { ...own, newest: ownLevel } : own;
+}
+
+/** Bytes of /proc/cpuinfo that have the first processor. */
+const CPUINFO_SIZE = 16 * 1024;
+
+function ownLevel(): number {
+  try {
+    const fd = openSync('/proc/cpuinfo', 'r');
+    try {
+      const bytes = Buffer.alloc(CPUINFO_SIZE);
+      return amd64Level(bytes.toString('latin1', 0, readSync(fd, bytes)));
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Without /proc, every such processor still has the first one.
+    return 1;
+  }
 }
 
 /**
- * Parses "OS/ARCHITECTURE[/VARIANT]".
+ * Parses "OS/ARCHITECTURE[/VARIANT]"; without OS, it is linux.
  * @internal for its unit test
  * @throws OverlaybdError BAD_ARGUMENT
  */
 export function parsePlatform(text: string): Platform {
-  const match = /^([\w.-]+)\/([\w.-]+)(?:\/([\w.-]+))?$/.exec(text.toLowerCase());
+  const [first = ''] = text.split('/');
+  const full = ARCHITECTURE.test(first) ? `linux/${text}` : text;
+  const match = /^([\w.-]+)\/([\w.-]+)(?:\/([\w.-]+))?$/.exec(full.toLowerCase());
   if (!match || text.length > MAX_SHOWN_LENGTH) {
     const got = quoted(shortened(text, MAX_SHOWN_LENGTH));
     const expected = 'OS/ARCHITECTURE[/VARIANT], as linux/arm64/v8';
@@ -81,14 +112,20 @@ function impliedVariant(architecture: string): string | undefined {
 
 /**
  * How well a machine of platform `want` runs an image for `have`: 0 is the same platform, more is an older
- * variant, which runs as well; null: not at all.
+ * variant, which runs as well, and then a newer one that this machine has; null: not at all.
  */
-function distance(want: Platform, have: Platform): number | null {
+function distance(want: WantedPlatform, have: Platform): number | null {
   const [a, b] = [normalised(want), normalised(have)];
   if (a.os !== b.os || a.architecture !== b.architecture) return null;
   if (a.variant === b.variant) return 0;
-  const steps = Number(/^v(\d+)/.exec(a.variant)?.[1]) - Number(/^v(\d+)/.exec(b.variant)?.[1]);
-  return steps >= 0 ? steps + 0.5 : null;
+  const level = variantNumber(b.variant);
+  const steps = variantNumber(a.variant) - level;
+  if (steps >= 0) return steps + 0.5;
+  return level <= (want.newest?.() ?? 0) ? NEWER + level : null;
+}
+
+function variantNumber(variant: string): number {
+  return Number(/^v(\d+)/.exec(variant)?.[1]);
 }
 
 /** Whether an entry of an index is an image or an index of images: no attestation, no signature, no SOCI index. */
@@ -106,7 +143,7 @@ export function isImageEntry({ annotations, platform, artifactType }: Descriptor
  */
 export function chooseEntry(
   entries: readonly Descriptor[],
-  platform: Platform,
+  platform: WantedPlatform,
   name: About,
 ): Descriptor {
   const images = entries.filter(isImageEntry);

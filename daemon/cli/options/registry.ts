@@ -103,7 +103,7 @@ export function registryOptions<T>(yargs: Argv<T>): Argv<T & RegistryArguments> 
       describe: 'HOST=URL: ask this mirror before that registry; repeatable',
     })
     .option('p2p', { ...text, describe: 'URL of a P2P agent; it is put before each URL of a blob' })
-    .option('platform', { ...text, describe: 'OS/ARCH[/VARIANT] [default: this machine]' })
+    .option('platform', { ...text, describe: '[OS/]ARCH[/VARIANT] [default: this machine]' })
     .option('pull', {
       choices: PULL_POLICIES,
       group: GROUP,
@@ -294,7 +294,7 @@ function mirrorOf(text: string): { readonly host: string; readonly url: string }
 
 function platformOf(text: string | undefined): string | undefined {
   if (text === undefined || isPlatform(text)) return text;
-  throw badArgument(`--platform ${JSON.stringify(text)}: not OS/ARCH, as linux/arm64`);
+  throw badArgument(`--platform ${JSON.stringify(text)}: not OS/ARCH or ARCH, as linux/arm64`);
 }
 
 function deadlineOf(seconds: number | undefined): number | undefined {

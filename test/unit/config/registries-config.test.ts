@@ -53,7 +53,7 @@ await test('wrong values and unknown keys are refused', (t) => {
     { plainHttp: ['http://localhost'] },
     { mirrors: [{ host: 'docker.io', url: 'mirror.example' }] },
     { mirrors: [{ host: 'docker.io' }] },
-    { platform: 'arm64' },
+    { platform: 'linux' },
     { pull: 'sometimes' },
     { fetchDeadline: 0 },
     { fillRate: -1 },
@@ -81,7 +81,8 @@ await test('the same rules hold for options', (t) => {
     false,
     false,
   ]);
-  t.same(['linux/amd64', 'linux/arm/v7', 'linux', 'a/b/c/d'].map(isPlatform), [
+  t.same(['linux/amd64', 'linux/arm/v7', 'arm64', 'linux', 'a/b/c/d'].map(isPlatform), [
+    true,
     true,
     true,
     false,

@@ -1,5 +1,6 @@
 // The choice among the entries of an index.
 import { test } from 'tap';
+import { amd64Level } from '../../../daemon/lib/architectures.js';
 import { parseManifest, type Descriptor } from '../../../daemon/registry/manifest.js';
 import {
   chooseEntry,
@@ -53,6 +54,10 @@ await test('names', (t) => {
     'linux/arm': 'linux/arm/v7',
     'linux/arm/6': 'linux/arm/v6',
     'linux/s390x': 'linux/s390x',
+    arm64: 'linux/arm64',
+    ARM: 'linux/arm/v7',
+    'arm/v6': 'linux/arm/v6',
+    x86_64: 'linux/amd64',
   };
   for (const [text, name] of Object.entries(same)) t.equal(platformText(parsePlatform(text)), name);
   for (const text of [
@@ -89,6 +94,36 @@ await test('the nearest older variant, never a newer one', (t) => {
   t.equal(chosen(of('linux/arm64'), 'linux/arm64/v9'), 0);
   t.throws(() => chosen(of('linux/amd64/v2'), 'linux/amd64'), { code: 'NOT_FOUND' });
   t.throws(() => chosen(of('linux/arm/vfp'), 'linux/arm/v7'), { code: 'NOT_FOUND' });
+  t.end();
+});
+
+/** The choice on a processor of this level. */
+const on = (level: number, ...platforms: string[]): number => {
+  const all = entries(of(...platforms));
+  const own = { ...parsePlatform('amd64'), newest: () => level };
+  return all.indexOf(chooseEntry(all, own, 'app:1'));
+};
+
+const levelOf = (flags: string): number =>
+  amd64Level(`processor\t: 0\nflags\t\t: fpu ${flags} ht\nbugs\t\t:\n`);
+
+await test('a newer variant, if the processor has it and there is nothing else', (t) => {
+  t.equal(on(3, 'linux/amd64/v4', 'linux/amd64/v3', 'linux/amd64/v2'), 2);
+  t.equal(on(3, 'linux/amd64/v2', 'linux/amd64'), 1);
+  t.throws(() => on(2, 'linux/amd64/v3'), { code: 'NOT_FOUND' });
+  t.throws(() => on(4, 'linux/amd64/vx'), { code: 'NOT_FOUND' });
+  const level = thisPlatform().newest?.() ?? 1;
+  t.ok(level >= 1 && level <= 4);
+  t.end();
+});
+
+await test('levels of amd64', (t) => {
+  const v2 = 'cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3';
+  const v3 = `${v2} abm avx avx2 bmi1 bmi2 f16c fma movbe xsave`;
+  const v4 = `${v3} avx512bw avx512cd avx512dq avx512f avx512vl`;
+  t.same(['', v2, v3, v4].map(levelOf), [1, 2, 3, 4]);
+  t.equal(levelOf(v4.replace('ssse3', '')), 1);
+  t.equal(amd64Level(''), 1);
   t.end();
 });
 

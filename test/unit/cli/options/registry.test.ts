@@ -60,14 +60,14 @@ await test('the settings that a command line names, for a daemon that runs alrea
     offline: false,
     cacheSize: 5,
   });
-  await t.rejects(wantedRegistries({ platform: 'arm' }, tell), { code: 'BAD_ARGUMENT' });
+  await t.rejects(wantedRegistries({ platform: 'linux' }, tell), { code: 'BAD_ARGUMENT' });
 });
 
 await test('wrong values', (t) => {
   const wrong: [RegistryArguments, RegExp][] = [
     [{ 'plain-http': ['http://a'] }, /--plain-http "http:\/\/a": not a host/],
     [{ mirror: ['docker.io'] }, /--mirror "docker\.io": not HOST=URL/],
-    [{ platform: 'arm64' }, /--platform "arm64": not OS\/ARCH/],
+    [{ platform: 'linux' }, /--platform "linux": not OS\/ARCH/],
     [{ 'fetch-deadline': 0 }, /--fetch-deadline: not a whole number from 1/],
     [{ 'cache-size': '0' }, /--cache-size "0": not a number of bytes/],
     [{ 'registry-cert': 'a' }, /each needs the other/],
