@@ -14,6 +14,8 @@ export const INODE = 64;
 export const DIRENT = 12;
 /** A block number where there is no block. */
 export const NO_BLOCK = 0xffff_ffff;
+/** The same of a number of 48 bits. */
+export const NO_WIDE_BLOCK = 2 ** 48 - 1;
 
 /** Byte offset in the device. The rest of block 0 before it is for boot loaders. */
 export const SUPERBLOCK = 1024;

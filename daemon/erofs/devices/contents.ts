@@ -77,7 +77,9 @@ export class DeviceContents {
     const { bytes, superblock, blob } = this.#image;
     const tail = inlineTail(inode, superblock, bytes.length, blob);
     const length = size - (tail?.length ?? 0);
-    if (length > 0) appendRange(data, this.#rangeOf(entry, 0, place, 0, length));
+    if (length > 0 && !inode.isHole) {
+      appendRange(data, this.#rangeOf(entry, 0, place, 0, length));
+    }
     if (tail) {
       const offset = this.#tails.align();
       this.#tails.addStored({

@@ -2,7 +2,8 @@
 
 import { OverlaybdError, formatError } from '../../errors.js';
 import { TWO_32 } from '../../lib/bytes.js';
-import { NO_BLOCK } from '../format.js';
+import { typeOfMode } from '../../tree/file-types.js';
+import { NO_BLOCK, NO_WIDE_BLOCK } from '../format.js';
 import type { ErofsInode } from './inode.js';
 import type { Superblock } from './superblock.js';
 
@@ -16,7 +17,8 @@ export interface Extent {
 }
 
 /**
- * The contents of an inode whose layout is `plain` or `inline`, in their order: at most two extents, both in the image.
+ * The contents of an inode whose layout is `plain` or `inline`, in their order: at most two extents, both in the image. The blocks
+ * of a regular file may be a hole, which is no extent.
  * @param end bytes of the image
  * @throws OverlaybdError BAD_FORMAT if they are outside of the image; UNSUPPORTED if they are compressed
  */
@@ -39,7 +41,9 @@ export function flatExtents(
   const tail = inlineTail(inode, sb, end, blob);
   const inBlocks = size - (tail?.length ?? 0);
   const extents: Extent[] = [];
-  if (inBlocks > 0) {
+  if (inBlocks > 0 && inode.isHole) {
+    if (typeOfMode(inode.mode) !== 'reg') throw bad('a first block', 'none');
+  } else if (inBlocks > 0) {
     const offset = place * blockSize;
     if (offset + inBlocks > end) throw bad(`contents before byte ${end}`, offset + inBlocks);
     extents.push({ fileOffset: 0, length: inBlocks, offset });
@@ -74,7 +78,6 @@ const CHUNK_BITS = 0x1f;
 const WITH_DEVICES = 0x20;
 /** Of numbers with devices: blocks have 48 bits. */
 const WIDE = 0x40;
-const NO_WIDE_BLOCK = 2 ** 48 - 1;
 
 /** How the chunks of an inode are numbered. */
 export interface ChunkForm {

@@ -3,7 +3,7 @@
 import { formatError } from '../../errors.js';
 import { TWO_32 } from '../../lib/bytes.js';
 import { typeOfMode } from '../../tree/file-types.js';
-import { I, INODE, SLOT, XATTR_HEADER } from '../format.js';
+import { I, INODE, NO_BLOCK, NO_WIDE_BLOCK, SLOT, XATTR_HEADER } from '../format.js';
 import type { Superblock } from './superblock.js';
 
 /** Bytes of a compact inode. */
@@ -40,6 +40,8 @@ export interface ErofsInode {
   readonly layout: ContentLayout;
   /** The first block, the number of a device, or the form of chunks. */
   readonly place: number;
+  /** Instead of a first block: its blocks are zeros, for Linux 6.15 and later. */
+  readonly isHole: boolean;
   readonly xattrsAt: number;
   /** Where its xattrs end: inline contents or chunk numbers may follow. */
   readonly end: number;
@@ -76,6 +78,7 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
   const isWide = sb.is48Bit && (isExtended || hasOneName) && isInBlocks(mode, layout);
   const high = isWide ? image.readUInt16LE(at + PLACE_HIGH) : 0;
   const place = high * TWO_32 + image.readUInt32LE(at + I.place);
+  const isHole = place === (isWide ? NO_WIDE_BLOCK : NO_BLOCK) && isInBlocks(mode, layout);
   // Both are written out: `{ ...common }` takes 8 us.
   if (!isExtended) {
     return {
@@ -84,6 +87,7 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
       mode,
       layout,
       place,
+      isHole,
       xattrsAt,
       end,
       size: image.readUInt32LE(at + I.size),
@@ -106,6 +110,7 @@ export function readInode(image: Buffer, sb: Superblock, nid: number, blob: stri
     mode,
     layout,
     place,
+    isHole,
     xattrsAt,
     end,
     size,

@@ -242,3 +242,30 @@ await test('damaged images end in an error, or in a tree', async (t) => {
   t.ok(most <= 1 << 20, `${most} bytes at a time`);
   t.ok(errors > 100, `${errors} errors`);
 });
+
+await test('blocks of a file that has no first one are zeros', async (t) => {
+  const files: Written[] = [
+    { path: '', mode: FOLDER },
+    { path: 'file', mode: FILE, inline: randomBytes(1, 3 * BLOCK) },
+    { path: 'folder', mode: FOLDER },
+  ];
+  const { bytes, inodes } = writeComposefs(files);
+  const at = inodes.get('file') as number;
+  bytes.writeUInt32LE(0xffff_ffff, at + 16);
+  t.ok((await bytesOf(await rootOf(t, bytes), 'file')).equals(Buffer.alloc(3 * BLOCK)));
+  // The last bytes follow the inode.
+  bytes.writeUInt16LE(bytes.readUInt16LE(at) | (2 << 1), at);
+  bytes.writeUInt32LE(2 * BLOCK + 3, at + 8);
+  bytes.set([1, 2, 3], at + 64);
+  const tail = Buffer.concat([Buffer.alloc(2 * BLOCK), Buffer.from([1, 2, 3])]);
+  t.ok((await bytesOf(await rootOf(t, bytes), 'file')).equals(tail));
+  // The names of a folder cannot be there.
+  const folder = inodes.get('folder') as number;
+  bytes.writeUInt16LE(1, folder);
+  bytes.writeUInt32LE(0xffff_ffff, folder + 16);
+  const { file } = await findFile(await rootOf(t, bytes), 'folder', true);
+  await t.rejects(file.names(), {
+    code: 'BAD_FORMAT',
+    message: /expected a first block, got none/,
+  });
+});
