@@ -125,12 +125,18 @@ export class FileReader {
     if (size === 0) return [];
     if (inode.layout !== 'chunks') {
       const extents = flatExtents(inode, superblock, bytes.length, blob);
-      return whole(this.#table.addInImage(extents, entry));
+      const [first] = extents;
+      if (!first) return [];
+      // What is before it is a hole.
+      const { fileOffset } = first;
+      const offset = this.#table.addInImage(extents, entry);
+      return [{ fileOffset, length: size - fileOffset, source: 0, offset }];
     }
-    const isHole = isOneHole(chunkForm(inode, superblock, bytes, blob), bytes);
-    const text = isHole
-      ? 'neither contents nor the name of an object'
-      : 'contents in chunks, which composefs images do not have';
+    // Such an image mounts, too: overlayfs fails the reads of this file alone.
+    if (isOneHole(chunkForm(inode, superblock, bytes, blob), bytes)) {
+      return whole(this.#table.addMissing(size, entry));
+    }
+    const text = 'contents in chunks, which composefs images do not have';
     throw this.#image.badEntry('BAD_FORMAT', entry, text);
   }
 

@@ -20,6 +20,9 @@ const NAME_BYTES = 60;
 const ENTRY_BYTES = 4 * 8 + 4 + 8 + VERITY_DIGEST + 2;
 const FOLDER_BYTES = 4 + 8 + 1;
 
+/** Instead of the name of an object: there is none. */
+export const NO_NAME = '';
+
 /** Plain values and shared memory. Entries are in the order of their positions. {@link ObjectPlaces} reads it. */
 export interface ObjectTable {
   /** Entries. */
@@ -81,7 +84,7 @@ export interface NamePlace {
 
 /** An object of the store. */
 export interface StoredObject {
-  /** In the store, without a slash at the start. One character a byte. */
+  /** In the store, without a slash at the start. One character a byte. {@link NO_NAME}: the image names none. */
   readonly name: string;
   readonly size: number;
   readonly digest: Uint8Array | null;
@@ -102,6 +105,7 @@ export class ObjectTableBuilder {
   #size = 0;
   #objects = 0;
   #unchecked = 0;
+  #missing = 0;
   #folders = 0;
   #units = new Float64Array(64);
   #lengths = new Float64Array(64);
@@ -134,6 +138,11 @@ export class ObjectTableBuilder {
   /** Objects so far. */
   get objects(): number {
     return this.#objects;
+  }
+
+  /** Files without contents, so far. */
+  get missing(): number {
+    return this.#missing;
   }
 
   /** Adds the next directory; the first is the root. */
@@ -203,6 +212,20 @@ export class ObjectTableBuilder {
   ): number {
     const position = this.#align();
     for (const { offset, length } of extents) this.#push(length, offset + 1, file);
+    return position;
+  }
+
+  /**
+   * Adds the contents of a file that the image has nowhere: reads of it fail.
+   * @returns where they begin in the source
+   * @throws OverlaybdError LIMIT
+   */
+  addMissing(size: number, file: NamePlace): number {
+    this.#spend(OBJECT_BYTES + NAME_BYTES);
+    const position = this.#align();
+    this.#names.set(this.#count, NO_NAME);
+    this.#push(size, 0, file);
+    this.#missing++;
     return position;
   }
 

@@ -4,13 +4,14 @@
 import { shortRead } from '../blob/file-jobs.js';
 import { readFully, type BlobSource } from '../blob/source.js';
 import { OverlaybdError } from '../errors.js';
+import { errorOf } from '../lib/fault.js';
 import { Gate } from '../lib/gate.js';
 import { shownPath } from '../tree/names.js';
 import { DecodedMember, type DecodedCache } from '../pieces/decoded-cache.js';
 import { MAX_KEPT_BYTES } from '../pieces/limits.js';
 import { PARALLEL_OBJECTS, SMALL_OBJECT } from './limits.js';
 import { objectPath, readObject, type OpenObject, type OpenObjects } from './open-objects.js';
-import { objectAt, ObjectPlaces, type ObjectTable } from './object-table.js';
+import { NO_NAME, objectAt, ObjectPlaces, type ObjectTable } from './object-table.js';
 
 export interface ObjectsSpec {
   readonly kind: 'objects';
@@ -164,6 +165,13 @@ export class ObjectsSource implements BlobSource {
     const { cache, open } = this.#tools;
     const object = objectAt(this.#table, number);
     try {
+      if (object.name === NO_NAME) {
+        throw errorOf(
+          'BAD_DATA',
+          { blob: this.name },
+          'neither contents nor the name of an object',
+        );
+      }
       const place = { store: this.#store, object, hashing: cache.gate };
       if (object.size > SMALL_OBJECT) {
         return await open.open(place, { checked, number, owner: this.#open });

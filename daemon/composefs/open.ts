@@ -66,6 +66,10 @@ export async function openComposefs(
     const what = counted(table.unchecked, 'object');
     notes.push(`${name}: ${what} without a digest: the contents of their files are not verified`);
   }
+  if (table.missing > 0) {
+    const what = counted(table.missing, 'file');
+    notes.push(`${name}: ${what} with neither contents nor an object: reads of them fail`);
+  }
   if (left > 0) notes.push(`${name}: ${counted(left, 'socket')} left out`);
   const finished = table.finish();
   return {

@@ -7,6 +7,10 @@ import {
   openComposefs,
   type OpenedComposefs,
 } from '../../../daemon/composefs/open.js';
+import { ObjectsSource } from '../../../daemon/composefs/objects-source.js';
+import { OpenObjects } from '../../../daemon/composefs/open-objects.js';
+import { readFully } from '../../../daemon/blob/source.js';
+import { DecodedCache } from '../../../daemon/pieces/decoded-cache.js';
 import { objectAt } from '../../../daemon/composefs/object-table.js';
 import { UNBOUNDED } from '../../../daemon/lib/effort.js';
 import type { TreeEntry } from '../../../daemon/tree/layer-tree.js';
@@ -183,13 +187,6 @@ const BAD: [what: string, files: ImageFile[], code: string, message: RegExp][] =
     /a digest that is not of SHA-256: .* 5 bytes and begins with 00240002/,
   ],
   [
-    'an object that a user names',
-    [{ ...OBJECT, xattrs: ofUser(OBJECT.xattrs) }],
-    'BAD_FORMAT',
-    /neither contents nor/,
-  ],
-  ['no contents', [{ path: 'f', mode: 0o100644, size: 9 }], 'BAD_FORMAT', /neither contents nor/],
-  [
     'a long path of an object',
     [{ ...OBJECT, xattrs: objectXattrs('x'.repeat(4001), null) }],
     'BAD_FORMAT',
@@ -208,6 +205,36 @@ function withRedirect(text: string): ImageFile {
   const xattrs = { ...OBJECT.xattrs, 'trusted.overlay.redirect': Buffer.from(text, 'latin1') };
   return { ...OBJECT, xattrs };
 }
+
+await test('files with neither contents nor an object fail alone', async (t) => {
+  const files: ImageFile[] = [
+    { path: '', mode: 0o040755 },
+    { path: 'd', mode: 0o040755 },
+    { path: 'd/f', mode: 0o100644, size: 9 },
+    { path: 'd/g', mode: 0o100644, inline: 'contents' },
+    { ...OBJECT, path: 'u', xattrs: ofUser(OBJECT.xattrs) },
+  ];
+  const image = new MemorySource(writeComposefs(files).bytes, 'image');
+  const opened = await openComposefs(image, null, UNBOUNDED);
+  t.equal(opened.objectCount, 0);
+  t.match(opened.notes, [/2 files with neither contents nor an object: reads of them fail/]);
+  const tools = { cache: new DecodedCache(), open: new OpenObjects() };
+  const source = new ObjectsSource(opened.objects, image, tools);
+  const read = async (path: string): Promise<string> => {
+    const entry = Array.from({ length: opened.tree.count }, (_, i) => opened.tree.entry(i)).find(
+      (each) => each.path === path,
+    );
+    const [range] = entry?.data ?? [];
+    if (!range) throw new Error(`no contents of ${path}`);
+    return (await readFully(source, range.offset, range.length)).toString();
+  };
+  t.equal(await read('d/g'), 'contents');
+  await t.rejects(read('d/f'), {
+    code: 'BAD_DATA',
+    message: 'image: neither contents nor the name of an object; file "d/f" of image',
+  });
+  await t.rejects(read('u'), { code: 'BAD_DATA' });
+});
 
 function ofUser(xattrs: ImageFile['xattrs'] = {}): NonNullable<ImageFile['xattrs']> {
   return Object.fromEntries(
