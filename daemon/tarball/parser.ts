@@ -143,7 +143,7 @@ class Parser {
   #cut(place: Place, end: number): Error {
     const what =
       this.#last === null ? 'archive' : `archive, after the header of ${shownPath(this.#last)}`;
-    return badTar(place, what, `a header at byte ${this.#at}`, `the end at byte ${end}`);
+    return badTar({ ...place, offset: this.#at }, what, 'a header', `the end at byte ${end}`);
   }
 
   /** Reads bytes that must be there. */

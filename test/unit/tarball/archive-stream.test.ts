@@ -37,7 +37,7 @@ await test('an end where none may be', (t) => {
   for (const size of [100, 512, 4096]) {
     t.throws(() => streamed(ARCHIVE.subarray(0, 2600), size), {
       code: 'BAD_FORMAT',
-      message: /expected a header at byte 3584, got the end at byte 2600/,
+      message: / at byte 3584: expected a header, got the end at byte 2600/,
     });
     t.throws(() => streamed(ARCHIVE.subarray(0, 700), size), {
       message: /got the end at byte 700/,

@@ -95,7 +95,7 @@ await test('ends', async (t) => {
     'BAD_FORMAT',
     /two blocks of zeros, got one/,
   );
-  const cut = /after the header of "a" at byte 1024: expected a header at byte 1024, got the end/;
+  const cut = /after the header of "a" at byte 1024: expected a header, got the end/;
   await refused(t, file.subarray(0, 514), 'BAD_FORMAT', cut);
   const empty = archiveMember({ name: 'a' });
   await refused(t, Buffer.concat([file, empty.subarray(0, 511)]), 'BAD_FORMAT', /end at byte 1535/);
