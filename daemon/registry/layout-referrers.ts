@@ -55,7 +55,7 @@ export class LayoutReferrers {
 }
 
 /** As many as may be read, by the sizes that they must have. */
-function firstOf(entries: readonly Descriptor[]): readonly Descriptor[] {
+export function firstOf(entries: readonly Descriptor[]): readonly Descriptor[] {
   let total = 0;
   const end = entries.findIndex(({ size }) => (total += size) > MAX_READ_SIZE);
   return end < 0 ? entries : entries.slice(0, end);

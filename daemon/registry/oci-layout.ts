@@ -16,9 +16,9 @@ import { checkBytes } from './digest.js';
 import { sha256Of } from '../lib/sha256.js';
 import type { FetchedManifest, GivenIndex, ResolvedImage } from './manifest-source.js';
 import { MAX_MANIFEST_SIZE, parseManifest, type Descriptor } from './manifest.js';
-import { OCI_INDEX, OCI_MANIFEST, REF_NAME } from './media-types.js';
+import { OCI_INDEX, OCI_MANIFEST, REF_NAME, SOCI_ARTIFACTS } from './media-types.js';
 import { isImageEntry, platformOf } from './platform.js';
-import { LayoutReferrers } from './layout-referrers.js';
+import { firstOf, LayoutReferrers } from './layout-referrers.js';
 import { parseReference, type LayoutReference } from './reference.js';
 import { fallbackTag, parseReferrers } from './referrers.js';
 import type { ImagePlace, ManifestName } from './image-place.js';
@@ -46,7 +46,7 @@ export async function resolveLayout(
   /** Of blobs by path, as their descriptors have them. */
   const sizes = new Map<string, number>();
   const place = placeOf(reference.name, resolve(reference.folder), entries, sizes);
-  const entry = chosen(entries, reference);
+  const entry = chosen(await withoutIndexes(entries, reference, place), reference);
   const top: FetchedManifest = entry
     ? await place.manifest(entry)
     : { bytes, mediaType: OCI_INDEX, digest: sha256Of(bytes) };
@@ -198,12 +198,46 @@ function tagOf({ annotations }: Descriptor): string | null {
   return annotations.get(REF_NAME) ?? null;
 }
 
+/**
+ * Without SOCI indexes that only their manifests tell from images: some tools give them a tag, and no type. They are looked
+ * at if there are several images, and no name says which one is meant.
+ */
+async function withoutIndexes(
+  entries: readonly Descriptor[],
+  { tag, digest }: LayoutReference,
+  place: ImagePlace,
+): Promise<readonly Descriptor[]> {
+  const images = entries.filter(isListedImage);
+  if (tag !== null || digest !== null || images.length < 2) return entries;
+  const doubtful = firstOf(images.filter((entry) => entry.platform === null));
+  const indexes = new Set<Descriptor>();
+  await mapEach(doubtful, PARALLEL_FILES, async (entry) => {
+    if (await isSociIndex(entry, place)) indexes.add(entry);
+  });
+  return entries.filter((entry) => !indexes.has(entry));
+}
+
+/** What cannot be read counts as an image: it is an error once it is chosen. */
+async function isSociIndex(entry: Descriptor, place: ImagePlace): Promise<boolean> {
+  try {
+    const { bytes, mediaType } = await place.manifest(entry);
+    const parsed = parseManifest(bytes, mediaType, entry.digest);
+    if (parsed.kind === 'index') return false;
+    return SOCI_ARTIFACTS.includes(parsed.artifactType ?? parsed.config.mediaType);
+  } catch (error) {
+    if (error instanceof OverlaybdError) return false;
+    throw error;
+  }
+}
+
+function isListedImage(entry: Descriptor): boolean {
+  return isImageEntry(entry) && !IS_FALLBACK_TAG.test(tagOf(entry) ?? '');
+}
+
 /** @returns null if all of index.json is the index of one image */
 function chosen(entries: readonly Descriptor[], reference: LayoutReference): Descriptor | null {
   const { name, tag, digest } = reference;
-  const images = entries.filter(
-    (entry) => isImageEntry(entry) && !IS_FALLBACK_TAG.test(tagOf(entry) ?? ''),
-  );
+  const images = entries.filter(isListedImage);
   const named = tag ?? digest;
   if (named !== null) {
     const found = entries.find((entry) =>
