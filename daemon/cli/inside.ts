@@ -32,6 +32,10 @@ export async function inside<T>(
   const words = absoluteWords(image);
   const bar = new ProgressBar(process.stderr);
   const partition = args.partition === undefined ? null : partitionNumber(args.partition);
+  const tell = (note: string): void => {
+    bar.clear();
+    remark(note);
+  };
   const look = (root: ImageFile): Promise<T> => {
     bar.clear();
     return use(root);
@@ -40,10 +44,8 @@ export async function inside<T>(
     withFiles(words, look, {
       remote,
       beside: besideOf(args),
-      tell: (note) => {
-        bar.clear();
-        remark(note);
-      },
+      tell,
+      tellDetail: args.verbose === true ? tell : () => undefined,
       progress: (done, total) => bar.update(done, total),
       partition,
       checkDisk: async (disk) => {

@@ -29,6 +29,8 @@ export interface OpenFilesOptions {
   readonly beside: Beside | null;
   /** Gets what people should know. */
   readonly tell: (note: string) => void;
+  /** Gets what was done with the image. */
+  readonly tellDetail: (detail: string) => void;
   /** Told of layers that must be read as a whole. */
   readonly progress?: Progress;
   /** The number of the partition of a disk to look at; null: the whole disk. */
@@ -47,7 +49,7 @@ export interface OpenFilesOptions {
 export async function withFiles<T>(
   words: readonly string[],
   use: (root: ImageFile) => Promise<T>,
-  { remote, beside, tell, progress, partition, checkDisk, disk }: OpenFilesOptions,
+  { remote, beside, tell, tellDetail, progress, partition, checkDisk, disk }: OpenFilesOptions,
 ): Promise<T> {
   const options = inspectionOptions(remote, progress);
   let name: string;
@@ -61,6 +63,7 @@ export async function withFiles<T>(
     const {
       layered,
       disk: opened,
+      details,
       notes,
     } = await withSecondTry(
       options.files,
@@ -68,6 +71,7 @@ export async function withFiles<T>(
       (effort) => openStack(plan, { ...options, effort }),
       (layers) => filesOf(layers, plan, options, partition),
     );
+    for (const detail of [...(plan.details ?? []), ...details]) tellDetail(detail);
     for (const note of [...plan.notes, ...notes]) tell(note);
     if (layered) return await use(layered);
     if (opened) {
@@ -81,6 +85,7 @@ export async function withFiles<T>(
 }
 
 interface Found {
+  readonly details: readonly string[];
   readonly notes: readonly string[];
   /** Of layers of files; null: the image is none. */
   readonly layered: ImageFile | null;
@@ -96,7 +101,8 @@ async function filesOf(
   partition: number | null,
 ): Promise<Found> {
   const { name } = plan;
-  const notes = wholeNotes(layers, name);
+  const details = wholeNotes(layers, name);
+  const notes: string[] = [];
   if (isOfTrees(layers)) {
     if (partition !== null) {
       const why = 'the image is made of layers of files, and so it has no partitions';
@@ -105,10 +111,10 @@ async function filesOf(
     const trees = treesOf(layers, name);
     const archive = archiveNote(layers, trees);
     if (archive !== null) notes.push(archive);
-    return { notes, layered: rootOf(layers, trees, plan, options), disk: null };
+    return { details, notes, layered: rootOf(layers, trees, plan, options), disk: null };
   }
   const { openedDisk } = await import('./opened-disk.js');
-  return { notes, layered: null, disk: await openedDisk(layers, name) };
+  return { details, notes, layered: null, disk: await openedDisk(layers, name) };
 }
 
 /**

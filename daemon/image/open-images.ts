@@ -118,6 +118,7 @@ export class OpenImages {
       image.close();
       throw new OverlaybdError('BUSY', 'the daemon is stopping');
     }
+    for (const detail of image.details ?? []) this.#log.log('info', detail);
     for (const note of image.notes) this.#log.log('warn', note);
     // Another caller may have opened it at the same time.
     const isOfSameFiles = (each: Entry): boolean => keysOf(each.image) === keysOf(image);

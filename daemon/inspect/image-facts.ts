@@ -75,7 +75,7 @@ export async function imageFacts(
   const { plan, layers: opened } = image;
   const layers: LayerFacts[] = [];
   for (const layer of opened) layers.push(layerFacts(layer, layers.at(-1)));
-  const notes = [...plan.notes, ...wholeNotes(opened, plan.name)];
+  const notes = [...(plan.details ?? []), ...plan.notes, ...wholeNotes(opened, plan.name)];
 
   const sizes = new Map(opened.flatMap(fileSizes));
   const fileBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);

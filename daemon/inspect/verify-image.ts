@@ -204,7 +204,7 @@ async function verifyPlan(
   options: VerifyOptions,
 ): Promise<void> {
   run.name = plan.name;
-  run.notes.push(...plan.notes);
+  run.notes.push(...(plan.details ?? []), ...plan.notes);
   const opening = new OpeningFindings(problems);
   run.layers = await tryLayers(plan, tools, opening, options.signal);
   if (options.signal.aborted) return;

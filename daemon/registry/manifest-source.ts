@@ -163,4 +163,6 @@ export interface ResolvedImage {
   readonly trace: BlobRef | null;
   /** Sentences for the operator. */
   readonly notes: readonly string[];
+  /** What was done with the image, for the log of all that happens. Absent: nothing to tell. */
+  readonly details?: readonly string[];
 }

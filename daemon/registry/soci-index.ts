@@ -88,9 +88,9 @@ export function sociImage(
   if (count === 0) {
     throw errorOf('BAD_FORMAT', where, 'it has no ztoc of a layer of the image');
   }
-  const note = `${name}: an ordinary image; the SOCI index ${fetched.digest} is used: ${count} of ${counted(lowers.length, 'layer')} with a ztoc`;
-  const used = again === null ? {} : { sociIndex: again };
-  return { name, digest, lowers, ztocs, ...used, trace: null, notes: [note] };
+  const used = `${name}: an ordinary image; the SOCI index ${fetched.digest} is used: ${count} of ${counted(lowers.length, 'layer')} with a ztoc`;
+  const found = again === null ? {} : { sociIndex: again };
+  return { name, digest, lowers, ztocs, ...found, trace: null, notes: [], details: [used] };
 }
 
 /** The first of this type for each layer, by the digests of layers. */

@@ -13,6 +13,7 @@ export interface InsideArguments extends RegistryArguments, BesideArguments {
   image?: string | undefined;
   path?: string[] | undefined;
   partition?: number | undefined;
+  verbose?: boolean | undefined;
   /** Of {@link WORDS_AFTER_DASHES}; undefined: there is no `--`. */
   'words after --'?: number | undefined;
 }
@@ -38,6 +39,10 @@ export function insideOptions<T>(yargs: Argv<T>, example: string): Argv<T & Insi
       describe: 'look at this partition of an image that is a disk (GPT or MBR)',
       type: 'number',
       requiresArg: true,
+    })
+    .option('verbose', {
+      describe: 'say how the image was opened: its SOCI index, layers that were read as a whole',
+      type: 'boolean',
     })
     .epilogue(`${WORDS} ${example}`);
 }

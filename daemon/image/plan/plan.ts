@@ -81,6 +81,8 @@ export interface ImagePlan {
   readonly sociIndex?: string;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
+  /** What was done with the image, for the log of all that happens. Absent: nothing to tell. */
+  readonly details?: readonly string[];
 }
 
 export interface PlanOptions {
@@ -151,6 +153,7 @@ async function planReference(
     lowers,
     trace,
     notes,
+    details,
     tocs = null,
     ztocs,
     sociIndex,
@@ -181,6 +184,7 @@ async function planReference(
     ...(digests && { digests }),
     targets: targets && targetsInLayers(targets),
     notes,
+    ...(details && { details }),
   };
 }
 

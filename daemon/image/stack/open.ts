@@ -60,6 +60,8 @@ export interface ImageFacts {
   readonly description: string;
   /** What the operator should know, but need not act on. */
   readonly notes: readonly string[];
+  /** What was done with the image, for the log of all that happens. Absent: nothing to tell. */
+  readonly details?: readonly string[];
   /** Bytes of the disk. */
   readonly size: number;
   readonly marks: ImageMarks;
@@ -165,7 +167,8 @@ async function openPlanned(
   const image = {
     name,
     ...disk,
-    notes: [...plan.notes, ...wholeNotes(layers, name), ...disk.notes],
+    notes: [...plan.notes, ...disk.notes],
+    details: [...(plan.details ?? []), ...wholeNotes(layers, name)],
     marks: withSeeds(
       marks,
       layers.flatMap(({ seeds }) => seeds),

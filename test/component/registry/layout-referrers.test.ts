@@ -43,8 +43,8 @@ await test('each of several images finds its own SOCI index', async (t) => {
       [...(found.ztocs?.keys() ?? [])],
       [keyOfRef(fileRef(layout.pathOf(String(layer['digest']))))],
     );
-    t.match(found.notes, [/is used: 1 of 1 layer with a ztoc/], 'no word of the others');
-    t.equal(found.notes.length, 1);
+    t.match(found.details, [/is used: 1 of 1 layer with a ztoc/]);
+    t.same(found.notes, [], 'no word of the others');
   }
   // One that cannot be read may be that of any image, and is tried last.
   for (const digest of [0, 1, 2, 3, 4].map((i) => String(indexes[i]?.['digest']))) {
@@ -67,4 +67,16 @@ await test('a layout whose index.json lists more referrers than are read', async
   layout.writeIndex();
   const text = (await resolve(`oci:${layout.folder}:app`)).notes.join('\n');
   t.equal(text.split('in the first 2 of 3 that index.json lists').length, 2, 'said once');
+});
+
+await test('a SOCI index that only its manifest tells from an image is no image', async (t) => {
+  const layout = new LayoutWriter(join(t.testdir(), 'layout'));
+  const layer = layout.blob(Buffer.from('layer'), null, OCI_GZIP_LAYER);
+  const { digest } = layout.manifest(imageManifest([layer]), 'app');
+  const config = descriptor(SOCI_INDEX, '{}');
+  const index = layout.manifest(imageManifest([], { config }), 'app-soci');
+  t.equal((await resolve(`oci:${layout.folder}`)).digest, digest);
+  // What cannot be read may be an image.
+  writeFileSync(layout.pathOf(String(index['digest'])), '{}');
+  await t.rejects(resolve(`oci:${layout.folder}`), { message: /index.json has 2 images/ });
 });

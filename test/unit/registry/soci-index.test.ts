@@ -89,7 +89,8 @@ await test('layers with ztocs, and others', (t) => {
     [...(opened.ztocs ?? [])],
     [[keyOfRef(fileRef(`/${sha256('two')}`)), { ref: fileRef(`/${digest}`), digest, prefetch }]],
   );
-  t.match(opened.notes, [/is used: 1 of 2 layers with a ztoc$/]);
+  t.match(opened.details, [/is used: 1 of 2 layers with a ztoc$/]);
+  t.same(opened.notes, []);
   t.end();
 });
 
