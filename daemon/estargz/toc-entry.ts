@@ -1,12 +1,15 @@
 // One entry of a table of contents: its fields, checked for their types when they are read.
 
 import type { OverlaybdError } from '../errors.js';
-import { quoted, shortened } from '../lib/printable.js';
+import { quoted, quotedJson, shortened } from '../lib/printable.js';
 import { sha256Bytes } from '../lib/sha256.js';
 import { entryError } from '../tree/entry-error.js';
 import type { TreeEntry } from '../tree/layer-tree.js';
 import type { JsonEntry } from './json-entries.js';
 import { parseTime } from '../tree/times.js';
+
+/** Characters of a wrong value that a message repeats. */
+const MAX_SHOWN_LENGTH = 100;
 
 /** What all types of entries have. */
 export type Attributes = Pick<TreeEntry, 'mode' | 'uid' | 'gid' | 'mtime' | 'mtimeNs' | 'xattrs'>;
@@ -101,6 +104,7 @@ export class TocEntry {
 }
 
 function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
-  return quoted(shortened(text, 100));
+  return typeof value === 'string'
+    ? quoted(shortened(value, MAX_SHOWN_LENGTH))
+    : quotedJson(value, MAX_SHOWN_LENGTH);
 }

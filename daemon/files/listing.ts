@@ -4,6 +4,7 @@ import { findFile } from './find.js';
 import { FolderWay } from './folder-way.js';
 import type { FileStat, ImageFile } from './image-file.js';
 import { modeText, timeText, type ShowName } from './texts.js';
+import { withoutEndSlashes } from '../lib/without-end-slashes.js';
 
 export interface ListOptions {
   /** Names that begin with a dot, too. */
@@ -68,7 +69,7 @@ export async function* listings(
     if (!recursive) continue;
     for (const below of files.toReversed()) {
       if ((await below.file.stat()).type !== 'dir') continue;
-      const name = `${folder.replace(/\/+$/, '')}/${below.name}`;
+      const name = `${withoutEndSlashes(folder)}/${below.name}`;
       open.push({ ...below, name, depth: depth + 1 });
     }
   }

@@ -21,6 +21,21 @@ export function quoted(text: string): string {
   return `"${printable(text.replace(/["\\]/g, '\\$&'))}"`;
 }
 
+/**
+ * The JSON of a value in quotes, at most `most` UTF-16 units of it. JSON.parse reads values that are nested too deep for
+ * JSON.stringify: of these it says only that.
+ */
+export function quotedJson(value: unknown, most: number): string {
+  let text: string | undefined;
+  try {
+    // Without a value there is no text, which its type does not say.
+    text = JSON.stringify(value) as string | undefined;
+  } catch {
+    return 'a value that is nested too deep';
+  }
+  return quoted(shortened(text ?? 'nothing', most));
+}
+
 /** The text as one line of at most {@link MAX_MESSAGE_LENGTH} units, for a log or a terminal. */
 export function printableLine(text: string): string {
   return printable(shortened(text, MAX_MESSAGE_LENGTH));

@@ -24,6 +24,8 @@ import { readTarMembers, type TarMember } from './tar-members.js';
 
 /** Images of one archive. */
 const MAX_IMAGES = 1024;
+/** Tags of all images, each of which is parsed. */
+const MAX_TAGS = 16_384;
 /** Names that a message lists. */
 const MAX_LISTED = 20;
 const MAX_SHOWN_LENGTH = 200;
@@ -162,8 +164,11 @@ function checkCounts(value: unknown, where: ErrorFacts): void {
   if (value.length > MAX_IMAGES) {
     throw overLimit(where, value.length, 'images', MAX_IMAGES);
   }
+  let tags = 0;
   for (const each of value) {
-    const { Layers: layers } = (each ?? {}) as Record<string, unknown>;
+    const { Layers: layers, RepoTags: named } = (each ?? {}) as Record<string, unknown>;
+    if (Array.isArray(named)) tags += named.length;
+    if (tags > MAX_TAGS) throw overLimit(where, tags, 'tags', MAX_TAGS);
     if (!Array.isArray(layers) || layers.length <= MAX_MANIFEST_LAYERS) continue;
     throw overLimit(where, layers.length, 'layers', MAX_MANIFEST_LAYERS);
   }

@@ -7,6 +7,7 @@ import type { CredentialService, RegistrySettings } from '../config/registry-set
 import { errorOf } from '../lib/fault.js';
 import { printable, shortened } from '../lib/printable.js';
 import { jsonObject, nonEmptyString, oneOf, wholeNumber } from '../lib/schema.js';
+import { withoutEndSlashes } from '../lib/without-end-slashes.js';
 
 /** Upstream's own default of credentialFilePath. */
 const DEFAULT_CREDENTIAL_FILE = '/opt/overlaybd/cred.json';
@@ -179,7 +180,7 @@ function cacheOf(config: UpstreamConfig, name: string, notes: string[]): Setting
   }
   const settings: Settings = {};
   if (folder !== '') {
-    settings.cacheFolder = `${folder.replace(/\/+$/, '')}-nbd`;
+    settings.cacheFolder = `${withoutEndSlashes(folder)}-nbd`;
     const why = `overlaybd itself removes files of ${printable(folder)}`;
     notes.push(`${name}: the cache is in ${printable(settings.cacheFolder)}: ${why}`);
   }

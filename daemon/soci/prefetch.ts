@@ -4,13 +4,14 @@
 import { checkSize, readFully, type BlobSource } from '../blob/source.js';
 import { formatError, messageOf, OverlaybdError } from '../errors.js';
 import { sha256Of } from '../lib/sha256.js';
-import { shortened, quoted } from '../lib/printable.js';
+import { quotedJson } from '../lib/printable.js';
 import type { PieceTable } from '../pieces/piece-table.js';
 import type { StoredRange } from '../pieces/pieces-source.js';
 import { MAX_PREFETCH_BYTES, MAX_PREFETCH_SPANS } from './limits.js';
 
 const SECTION = 'prefetch list';
 const VERSION = '1.0';
+const MAX_SHOWN_LENGTH = 80;
 
 export interface PrefetchSource {
   /** For messages. */
@@ -55,7 +56,14 @@ async function bytesOf(source: BlobSource, digest: string): Promise<Buffer> {
 /** @throws OverlaybdError BAD_FORMAT, LIMIT */
 function rangesOf(bytes: Buffer, blob: string, table: PieceTable): StoredRange[] {
   const bad = (expected: string, got: unknown, code: 'BAD_FORMAT' | 'LIMIT' = 'BAD_FORMAT') =>
-    formatError({ blob, section: SECTION, offset: 0, expected, got: shown(got), code });
+    formatError({
+      blob,
+      section: SECTION,
+      offset: 0,
+      expected,
+      got: quotedJson(got, MAX_SHOWN_LENGTH),
+      code,
+    });
   const { version, prefetch_spans: spans } = (parsed(bytes) ?? {}) as Record<string, unknown>;
   if (version !== VERSION) throw bad(`version "${VERSION}"`, version);
   if (!Array.isArray(spans)) throw bad('prefetch_spans: a list', spans);
@@ -89,8 +97,4 @@ function parsed(bytes: Buffer): unknown {
   } catch {
     return null;
   }
-}
-
-function shown(value: unknown): string {
-  return quoted(shortened(JSON.stringify(value) ?? 'nothing', 80));
 }

@@ -7,6 +7,7 @@ import { shownPath } from '../../tree/names.js';
 import type { ImageFile } from '../image-file.js';
 import { bytesOf } from '../texts.js';
 import { TargetFolder } from './target-folder.js';
+import { withoutEndSlashes } from '../../lib/without-end-slashes.js';
 
 /** The folder that copies go to. */
 export interface Destination {
@@ -23,7 +24,7 @@ export interface Destination {
  * @throws OverlaybdError BAD_ARGUMENT, IO, PERMISSION
  */
 export async function openDestination(dest: string, isSeveral: boolean): Promise<Destination> {
-  const path = dest.replace(/(?<=.)\/+$/, '');
+  const path = dest.slice(0, 1) + withoutEndSlashes(dest.slice(1));
   const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw errorOf('IO', { path }, messageOf(error), error);
@@ -54,7 +55,7 @@ export async function checkFolder(path: string, file: ImageFile): Promise<void> 
 
 /** The name that the copy of a path has in a folder; null: what is in it is copied, as of `/` and `etc/.` */
 export function nameOfPath(path: string): string | null {
-  const trimmed = path.replace(/\/+$/, '');
+  const trimmed = withoutEndSlashes(path);
   const name = trimmed.slice(trimmed.lastIndexOf('/') + 1);
   return name === '' || name === '.' || name === '..' ? null : name;
 }

@@ -9,6 +9,7 @@ import { subjectOf } from '../../lib/fault.js';
 import { EACCES, EPERM, errnoWords } from '../../lib/errno.js';
 import { attributes } from '../../native/attributes.js';
 import { shownPath } from '../../tree/names.js';
+import { withoutEndSlashes } from '../../lib/without-end-slashes.js';
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -50,7 +51,7 @@ export class TargetFolder {
   }
 
   pathOf(name: string): string {
-    return `${this.path.replace(/\/+$/, '')}/${name}`;
+    return `${withoutEndSlashes(this.path)}/${name}`;
   }
 
   /** @returns null if there is no such name */

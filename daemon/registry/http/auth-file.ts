@@ -2,6 +2,7 @@
 
 import type { Credential } from './credential.js';
 import { namesOf } from './names.js';
+import { withoutEndSlashes } from '../../lib/without-end-slashes.js';
 
 export interface AuthFile {
   readonly auths: ReadonlyMap<string, unknown>;
@@ -74,7 +75,7 @@ function normalKey(key: string): { host: string; path: string } {
   const bare = key.replace(/^https?:\/\//, '');
   const slash = bare.indexOf('/');
   if (slash < 0) return { host: bare, path: '' };
-  const path = bare.slice(slash + 1).replace(/\/+$/, '');
+  const path = withoutEndSlashes(bare.slice(slash + 1));
   // The path of the API is not a repository.
   const isApi = bare.length !== key.length || path === 'v1' || path === 'v2';
   return { host: bare.slice(0, slash), path: isApi ? '' : path };

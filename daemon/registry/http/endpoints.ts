@@ -19,6 +19,7 @@ import {
 } from './registries-conf.js';
 import { NO_TLS_PATHS, type TlsPaths } from './tls.js';
 import { WatchedFiles, type WatchSeams } from './watched-file.js';
+import { withoutEndSlashes } from '../../lib/without-end-slashes.js';
 
 export interface EndpointFiles {
   /** The folders that have one for each registry; those of this system if left out. */
@@ -173,7 +174,7 @@ export class Endpoints {
 
   /** As containerd asks it: with "/v2" added, and with the registry of the repository in "ns=". */
   #mirror(url: URL, host: string, repository: string): Endpoint {
-    const path = url.pathname.replace(/\/+$/, '');
+    const path = withoutEndSlashes(url.pathname);
     return {
       ...this.#registry(url.host, repository, NO_TLS_PATHS),
       kind: 'mirror',
@@ -187,7 +188,7 @@ export class Endpoints {
     const place = url
       ? this.#mirror(url, host, repository)
       : this.#registry(host, repository, NO_TLS_PATHS);
-    const path = url?.pathname.replace(/\/+$/, '') ?? '';
+    const path = withoutEndSlashes(url?.pathname ?? '');
     return {
       ...place,
       kind,
@@ -206,7 +207,7 @@ export class Endpoints {
     const { p2p } = this.#settings;
     if (p2p === null) return [];
     const address = p2p.includes('://') ? p2p : `http://${p2p}`;
-    const prefix = `${address.replace(/\/+$/, '')}/`;
+    const prefix = `${withoutEndSlashes(address)}/`;
     const { host } = new URL(prefix);
     return [{ ...origin, kind: 'p2p', host, prefix, canResolve: false }];
   }

@@ -2,6 +2,7 @@
 // (containers-registries.conf(5)). Pure.
 
 import { isTable, parseToml, textOr } from './toml.js';
+import { withoutEndSlashes } from '../../lib/without-end-slashes.js';
 
 export interface RegistryPlace {
   /** "host:port/path", which takes the place of the prefix. */
@@ -29,8 +30,8 @@ export function parseRegistriesConf(text: string): RegistryRule[] {
   const tables = tablesOf(parseToml(text)['registry']);
   if (tables.length > MAX_RULES) throw new TypeError(`more than ${MAX_RULES} registries`);
   return tables.flatMap((table) => {
-    const location = trimmed(textOr(table['location'], ''));
-    const prefix = trimmed(textOr(table['prefix'], location));
+    const location = withoutEndSlashes(textOr(table['location'], ''));
+    const prefix = withoutEndSlashes(textOr(table['prefix'], location));
     if (prefix === '') return [];
     const isDigestOnly = table['mirror-by-digest-only'] === true;
     const mirrors = tablesOf(table['mirror']).slice(0, MAX_MIRRORS);
@@ -50,7 +51,7 @@ function mirrorOf(
   table: Readonly<Record<string, unknown>>,
   isDigestOnly: boolean,
 ): RegistryMirror[] {
-  const location = trimmed(textOr(table['location'], ''));
+  const location = withoutEndSlashes(textOr(table['location'], ''));
   if (location === '') return [];
   const from = textOr(table['pull-from-mirror'], isDigestOnly ? 'digest-only' : 'all');
   return [
@@ -65,10 +66,6 @@ function mirrorOf(
 
 function tablesOf(value: unknown): Readonly<Record<string, unknown>>[] {
   return Array.isArray(value) ? (value as unknown[]).filter(isTable) : [];
-}
-
-function trimmed(text: string): string {
-  return text.replace(/\/+$/, '');
 }
 
 export interface FoundRule {

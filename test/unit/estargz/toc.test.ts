@@ -7,7 +7,11 @@ import { layerOf, mergedLines } from '../../support/trees.js';
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
 function tocOf(...entries: unknown[]): Promise<Toc> {
-  return readToc(Buffer.from(JSON.stringify({ version: 1, entries })), {
+  return tocOfText(JSON.stringify({ version: 1, entries }));
+}
+
+function tocOfText(text: string): Promise<Toc> {
+  return readToc(Buffer.from(text), {
     blob: 'blob',
     codec: 'gzip',
     end: 1000,
@@ -223,4 +227,11 @@ await test('prefetch landmarks', async (t) => {
   t.equal(await endOf({ ...landmark, name: 'a/.prefetch.landmark', offset: 300 }), 0);
   t.equal(await endOf({ ...landmark, offset: 300 }), 300);
   t.equal(await endOf({ ...landmark, offset: 5000 }), 1000, 'no more than the blob has');
+});
+
+await test('a value that is nested too deep to be shown', async (t) => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  const text = `{"version":1,"entries":[{"name":"f","type":${deep}}]}`;
+  const message = /type: expected a string, got a value that is nested too deep/;
+  await t.rejects(tocOfText(text), { code: 'BAD_FORMAT', message });
 });

@@ -7,6 +7,7 @@ import {
   printableJsonLine,
   printableLine,
   quoted,
+  quotedJson,
   shortened,
 } from '../../../daemon/lib/printable.js';
 
@@ -49,4 +50,13 @@ await t.test('JSON is printed on one line', async (test) => {
   const text = printableJsonLine({ name: HOSTILE });
   test.same(JSON.parse(text), { name: HOSTILE });
   test.notMatch(text, /[\p{C}\p{Zl}\p{Zp}]/u);
+});
+
+await t.test('a value that JSON.stringify cannot take has a text, too', async (test) => {
+  test.equal(quotedJson({ a: '\n' }, 80), '"{\\"a\\":\\"\\\\n\\"}"');
+  test.equal(quotedJson([1, 2], 3), '"[1,... (2 more characters)"');
+  test.equal(quotedJson(undefined, 80), '"nothing"');
+  const deep: unknown = JSON.parse('['.repeat(200_000) + ']'.repeat(200_000));
+  test.throws(() => JSON.stringify(deep), RangeError);
+  test.equal(quotedJson(deep, 80), 'a value that is nested too deep');
 });
