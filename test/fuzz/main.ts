@@ -1,8 +1,12 @@
-// The entry of the fuzzer: `npm run fuzz`. Its invariants are in nbd-case.ts, judge.ts and formats-target.ts.
+// The entry of the fuzzer: `npm run fuzz`. Its invariants are in nbd-case.ts, judge.ts and formats-target.ts
+// and documents/.
+import { documentsTarget } from './documents-target.js';
 import { formatsTarget } from './formats-target.js';
 import { nbdTarget } from './nbd-target.js';
 import { USAGE, parseOptions, type FuzzOptions } from './options.js';
 import { runCases } from './run.js';
+
+const TARGETS = { nbd: nbdTarget, formats: formatsTarget, documents: documentsTarget } as const;
 
 async function main(): Promise<void> {
   let options: FuzzOptions | undefined;
@@ -17,7 +21,7 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  const target = options.target === 'nbd' ? nbdTarget() : formatsTarget();
+  const target = TARGETS[options.target]();
   if (!(await runCases(target, options))) process.exitCode = 1;
 }
 

@@ -7,11 +7,15 @@ export const USAGE = `npm run fuzz -- [options]
   --cases N        how many cases, however long that takes
   --seed N         other cases (default: the time)
   --case N         only this case
-  --target NAME    nbd (default): clients of all kinds; formats: damaged layers
+  --target NAME    nbd (default): clients of all kinds; formats: damaged layers;
+                   documents: damaged manifests, configurations, lists, disks and answers
 `;
 
+const TARGET_NAMES = ['nbd', 'formats', 'documents'] as const;
+type TargetName = (typeof TARGET_NAMES)[number];
+
 export interface FuzzOptions {
-  readonly target: 'nbd' | 'formats';
+  readonly target: TargetName;
   readonly seed: number;
   readonly seconds: number;
   /** The first case. */
@@ -34,9 +38,8 @@ export function parseOptions(argv: string[]): FuzzOptions | undefined {
     },
   });
   if (values.help) return undefined;
-  const { target } = values;
-  if (target !== 'nbd' && target !== 'formats')
-    throw new Error(`--target ${target}: no such target`);
+  const target = TARGET_NAMES.find((name) => name === values.target);
+  if (!target) throw new Error(`--target ${values.target}: no such target`);
   const single = values.case === undefined ? null : wholeNumber('--case', values.case);
   return {
     target,

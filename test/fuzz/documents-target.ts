@@ -1,0 +1,68 @@
+// Documents as a target: manifests and indexes, archives of docker save, configurations, lists of what to fetch first, partition
+// tables, EROFS images that are read by pages, and answers of registries.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { answerMustBeHandled, hostileAnswer } from './documents/answers.js';
+import { configurationMustBeHandled, hostileConfiguration } from './documents/configurations.js';
+import { diskMustBeHandled, hostileDisk } from './documents/disks.js';
+import { hostileImage, imageMustBeHandled } from './documents/images.js';
+import { hostileList, listMustBeHandled } from './documents/lists.js';
+import type { Target } from './run.js';
+
+const caseOf = fc.oneof(
+  fc.record({ room: fc.constant('image' as const), played: hostileImage }),
+  fc.record({ room: fc.constant('configuration' as const), played: hostileConfiguration }),
+  fc.record({ room: fc.constant('list' as const), played: hostileList }),
+  fc.record({ room: fc.constant('disk' as const), played: hostileDisk }),
+  fc.record({ room: fc.constant('answer' as const), played: hostileAnswer }),
+);
+
+export function documentsTarget(): Target {
+  const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-fuzz-'));
+  const seen = new Map<string, number>();
+  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+  return {
+    seen,
+    failures: [],
+    play: async (seed, number) => {
+      const [played] = fc.sample(caseOf, {
+        seed: Math.imul(seed, 0x9e3779b1) ^ number,
+        numRuns: 1,
+      });
+      if (!played) throw new Error('no case');
+      for (const what of await outcomesOf(played, folder)) count(what);
+    },
+    end: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+type Case = typeof caseOf extends fc.Arbitrary<infer T> ? T : never;
+
+/** Plays a case. @returns what it was, and how it ended */
+async function outcomesOf({ room, played }: Case, folder: string): Promise<readonly string[]> {
+  switch (room) {
+    case 'image': {
+      const own = mkdtempSync(join(folder, 'image-'));
+      try {
+        await imageMustBeHandled(own, played);
+      } finally {
+        rmSync(own, { recursive: true });
+      }
+      const { kind, damaged } = played;
+      const of = kind === 'layout' ? ` of the kind ${played.layers}` : '';
+      return [`${kind}${of}: ${damaged}`, ...played.changes.map((each) => `change ${each.kind}`)];
+    }
+    case 'configuration':
+      return [`${played.file} is ${await configurationMustBeHandled(played)}`];
+    case 'list':
+      return [`${played.kind} is ${await listMustBeHandled(played)}`];
+    case 'disk':
+      return [`${played.kind} is ${await diskMustBeHandled(played)}`];
+    case 'answer': {
+      const what = played.kind === 'field' ? played.field : played.kind;
+      return [`${what} is ${await answerMustBeHandled(played)}`];
+    }
+  }
+}
