@@ -67,10 +67,9 @@ export class WatchedFiles<T> {
       known.value = text === null ? null : this.#parse(text, path);
     } catch (error) {
       // JSON.parse repeats a part of the text, which may be a password.
-      const why = error instanceof SyntaxError ? 'not well-formed' : messageOf(error);
-      known.problem = error instanceof SyntaxError ? why : sayingWhy(error, path);
+      known.problem = error instanceof SyntaxError ? 'not well-formed' : sayingWhy(error, path);
       const what = known.value === null ? 'it is not used' : 'it is used as it was before';
-      log(printableLine(`${path}: ${why}; ${what}`));
+      log(printableLine(`${path}: ${known.problem}; ${what}`));
     }
     return known.value;
   }

@@ -44,7 +44,8 @@ await test('read again when it has changed, but not all the time', async (t) => 
 });
 
 await test('says why there is nothing of a file', async (t) => {
-  const seams = { now: () => 0, log: () => undefined, filesMs: 0 };
+  const lines: string[] = [];
+  const seams = { now: () => 0, log: (line: string) => lines.push(line), filesMs: 0 };
   const files = new WatchedFiles((text: string): unknown => JSON.parse(text), seams);
   const folder = t.testdir({ broken: '{', folder: {} });
   const expected = {
@@ -58,4 +59,5 @@ await test('says why there is nothing of a file', async (t) => {
     t.equal(await files.get(path), null);
     t.equal(files.problem(path), problem, name);
   }
+  t.equal(lines.at(-1), `${join(folder, 'folder')}: it is a folder; it is not used`);
 });
