@@ -303,10 +303,10 @@ await t.test('a disk: the file system is mounted while the command runs', async 
       const changed = await runTool('debugfs', ['-w', '-R', change, disk]);
       test.equal(changed.code, 0, changed.stderr);
     }
+    // The file is a socket now, which is left out.
     const broken = await runDaemon(['ls', '-R', disk]);
     test.equal(broken.code, 1);
     test.equal(broken.stdout, '/:\netc\nlink\nlost+found\n\n/etc:\nself\n\n/lost+found:\n');
-    test.match(broken.stderr, /"\/etc\/words": a type of file that images do not have/);
     test.match(broken.stderr, /"etc\/self": a directory that is inside itself/);
   }
   writeFileSync(disk, Buffer.alloc(1 << 20));
