@@ -94,8 +94,10 @@ export interface UpstreamSettings {
  * @throws OverlaybdError BAD_CONFIG naming the wrong value by its path
  */
 export function parseUpstreamConfig(json: string, name: string): UpstreamSettings {
-  const ignored: string[] = [];
-  const config = parseWith(schema, json, name, (value) => ignored.push(...ignoredKeys(value)));
+  let ignored: readonly string[] = [];
+  const config = parseWith(schema, json, name, (value) => {
+    ignored = ignoredKeys(value);
+  });
   const notes: string[] = [];
   const settings = { ...credentialsOf(config, name), ...p2pOf(config), ...certificatesOf(config) };
   Object.assign(settings, fillOf(config), cacheOf(config, name, notes));

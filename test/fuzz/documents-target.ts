@@ -7,6 +7,7 @@ import * as fc from 'fast-check';
 import { answerMustBeHandled, hostileAnswer } from './documents/answers.js';
 import { configurationMustBeHandled, hostileConfiguration } from './documents/configurations.js';
 import { diskMustBeHandled, hostileDisk } from './documents/disks.js';
+import { documentMustBeHandled, haveDocuments, hostileDocument } from './documents/fixtures.js';
 import { hostileImage, imageMustBeHandled } from './documents/images.js';
 import { hostileList, listMustBeHandled } from './documents/lists.js';
 import type { Target } from './run.js';
@@ -17,6 +18,9 @@ const caseOf = fc.oneof(
   fc.record({ room: fc.constant('list' as const), played: hostileList }),
   fc.record({ room: fc.constant('disk' as const), played: hostileDisk }),
   fc.record({ room: fc.constant('answer' as const), played: hostileAnswer }),
+  ...(haveDocuments
+    ? [fc.record({ room: fc.constant('fixture' as const), played: hostileDocument })]
+    : []),
 );
 
 export function documentsTarget(): Target {
@@ -56,6 +60,8 @@ async function outcomesOf({ room, played }: Case, folder: string): Promise<reado
     }
     case 'configuration':
       return [`${played.file} is ${await configurationMustBeHandled(played)}`];
+    case 'fixture':
+      return [`fixture ${played.name} is ${await documentMustBeHandled(played)}`];
     case 'list':
       return [`${played.kind} is ${await listMustBeHandled(played)}`];
     case 'disk':

@@ -150,3 +150,10 @@ await test('wrong values and hostile keys', (t) => {
   ]);
   t.end();
 });
+
+await test('a file with more keys than a call has arguments', (t) => {
+  const keys = Array.from({ length: 200_000 }, (_, i) => [`key${i}`, 1]);
+  const { notes } = parseUpstreamConfig(JSON.stringify(Object.fromEntries(keys)), 'file');
+  t.match(notes, [/no effect here: key0, .* and 199960 more$/]);
+  t.end();
+});
