@@ -3,7 +3,7 @@
 
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { describeRef, keyOfRef, type BlobRef } from '../blob/blob-ref.js';
-import { UNBOUNDED, type Effort } from '../lib/effort.js';
+import type { Effort } from '../lib/effort.js';
 import { OverlaybdError, type ProblemSink } from '../errors.js';
 import { MAX_VIRTUAL_SIZE } from '../lsmt/format.js';
 import type { Unwrapped } from '../image/formats/format.js';
@@ -21,7 +21,8 @@ import {
 } from '../image/stack/open-stack.js';
 import { planImage, type ImagePlan } from '../image/plan/plan.js';
 import type { ReaderFactory } from '../image/disks/reader-factory.js';
-import { showsWhiteouts, treeImage } from '../image/stack/tree-image.js';
+import { showsWhiteouts } from '../image/stack/tree-image.js';
+import { checkTrees } from './check-trees.js';
 import { DataChecker, type DataCheck } from './data-checks.js';
 import { mergedIndex } from './merged-index.js';
 import { inspectionOptions, withIndex, type InspectedLayer } from './open-for-inspection.js';
@@ -343,30 +344,6 @@ async function checkStack(
     await mergedIndex(lsmt, MAX_VIRTUAL_SIZE, name);
   } catch (error) {
     problems.addError(null, error);
-  }
-}
-
-/**
- * The layers may be good one by one, and not fit together.
- * @param isWhole whether these are all layers of the image
- * @returns notes, as `serve` logs them. What is missing is a problem, and is not among them
- */
-function checkTrees(
-  name: string,
-  layers: readonly OpenedLayer[],
-  problems: ProblemList,
-  isWhole: boolean,
-  isAlone: boolean,
-): readonly string[] {
-  const own = layers.flatMap(({ content }) => (content.kind === 'tree' ? content.notes : []));
-  if (!isWhole) return own;
-  try {
-    const { notes } = treeImage(layers, name, [], UNBOUNDED, isAlone);
-    const missing = new Set(layers.map((layer) => layer.missing?.message));
-    return notes.filter((note) => !missing.has(note));
-  } catch (error) {
-    problems.addError(null, error);
-    return own;
   }
 }
 

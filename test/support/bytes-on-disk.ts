@@ -1,4 +1,4 @@
-// How many bytes the files of a folder take while a process writes and removes them.
+// How many bytes the files of a folder take, also while a process writes and removes them.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -12,6 +12,11 @@ export function sizesIn(folder: string): FileSizes {
     if (status?.isFile()) sizes.set(`${status.ino} ${status.birthtimeMs}`, status.blocks * 512);
   }
   return sizes;
+}
+
+/** @returns the sum for all files of a folder that nobody changes meanwhile */
+export function bytesIn(folder: string): number {
+  return [...sizesIn(folder).values()].reduce((sum, size) => sum + size, 0);
 }
 
 /**

@@ -10,6 +10,7 @@ import { pinnedTail, PINNED_HEAD } from '../../../daemon/cache/evictor.js';
 import { LayerRecords } from '../../../daemon/cache/layer-records.js';
 import { PlainCopies } from '../../../daemon/cache/plain-copies.js';
 import type { CacheStore } from '../../../daemon/cache/store.js';
+import { bytesIn } from '../../support/bytes-on-disk.js';
 import {
   BufferFetcher,
   chunkOfContent,
@@ -300,15 +301,6 @@ await test('a copy that grows is counted without a look at all files, until ther
   t.equal(store.status().bytes, looked, 'what it has is counted with the folder');
 });
 
-/** Bytes on disk of all files of a folder. */
-function bytesIn(folder: string): number {
-  const names = readdirSync(folder, { recursive: true }) as string[];
-  return names.reduce((sum, name) => {
-    const status = statSync(join(folder, name), { throwIfNoEntry: false });
-    return sum + (status?.isFile() ? status.blocks * 512 : 0);
-  }, 0);
-}
-
 await test('two copies, chunks and records at the same time are never more than the limit', async (t) => {
   const folder = t.testdir();
   const limit = 12 << 20;
@@ -323,10 +315,8 @@ await test('two copies, chunks and records at the same time are never more than 
       const path = join(folder, 'v1/layers', name);
       return (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
     });
-    most.copies = Math.max(
-      most.copies,
-      bytes.reduce((sum, each) => sum + each, 0),
-    );
+    const sum = bytes.reduce((all, each) => all + each, 0);
+    most.copies = Math.max(most.copies, sum);
   };
   /** Up to 5 MiB, of the 6 MiB that all copies may have. */
   const copying = async (digit: string): Promise<string> => {

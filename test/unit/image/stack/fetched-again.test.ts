@@ -5,6 +5,10 @@ import { factsOf, OverlaybdError } from '../../../../daemon/errors.js';
 import { fetchedAgain, withSecondTry } from '../../../../daemon/image/stack/fetched-again.js';
 
 const broken = (): OverlaybdError => new OverlaybdError('BAD_FORMAT', 'no such header');
+const failing = (): Promise<number> => Promise.reject(broken());
+const read = (n: number): Promise<string> =>
+  n === 1 ? Promise.reject(broken()) : Promise.resolve(`read ${n}`);
+const files = (isBetter: boolean) => ({ all: [{ refetch: () => Promise.resolve(isBetter) }] });
 
 await test('bytes that may be wrong are fetched again, and nothing else is', async (t) => {
   let asked = 0;
@@ -37,15 +41,11 @@ await test('layers are opened again if what is read in them may be wrong', async
     own.keep(100, 'layer');
     return Promise.resolve(++opened);
   };
-  const read = (n: number): Promise<string> =>
-    n === 1 ? Promise.reject(broken()) : Promise.resolve(`read ${n}`);
-  const files = (isBetter: boolean) => ({ all: [{ refetch: () => Promise.resolve(isBetter) }] });
   t.equal(await withSecondTry(files(true), effort, open, read), 'read 2');
   t.same(kept, [100, -100, 100], 'what the first ones took is given back');
   opened = 0;
   await t.rejects(withSecondTry(files(false), effort, open, read), { code: 'BAD_FORMAT' });
   t.equal(opened, 1);
-  const failing = (): Promise<number> => Promise.reject(broken());
   let asked = 0;
   const asking = { all: [{ refetch: () => Promise.resolve(++asked > 0) }] };
   await t.rejects(withSecondTry(asking, effort, failing, read), { code: 'BAD_FORMAT' });
