@@ -133,7 +133,7 @@ export class FileReader {
       return [{ fileOffset, length: size - fileOffset, source: 0, offset }];
     }
     // Such an image mounts, too: overlayfs fails the reads of this file alone.
-    if (isOneHole(chunkForm(inode, superblock, bytes, blob), bytes)) {
+    if (isOneHole(chunkForm(inode, superblock, bytes.length, blob), bytes)) {
       return whole(this.#table.addMissing(size, entry));
     }
     const text = 'contents in chunks, which composefs images do not have';

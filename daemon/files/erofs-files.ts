@@ -1,19 +1,25 @@
 // The files of a disk that is an EROFS image, read without the kernel and without a program: only the pages of the image that
 // are needed for the files that somebody looks at.
 
-import { formatError, messageOf } from '../errors.js';
-import { chunkForm, chunkPlace, flatExtents, type Extent } from '../erofs/reader/contents.js';
+import { OverlaybdError, formatError, messageOf } from '../errors.js';
+import {
+  chunkForm,
+  chunkPlace,
+  flatExtents,
+  type ChunkForm,
+  type Extent,
+} from '../erofs/reader/contents.js';
 import {
   areInside,
   deviceMask,
   deviceTable,
   type DeviceSlot,
 } from '../erofs/devices/device-table.js';
+import { INODE } from '../erofs/format.js';
 import { readDirectory } from '../erofs/reader/directory.js';
 import { areReadable } from '../erofs/reader/features.js';
-import { arePrefixesPacked } from '../erofs/reader/long-prefixes.js';
 import { inodePlace, readInode, type ErofsInode } from '../erofs/reader/inode.js';
-import { PagedImage, type PagedBytes } from '../erofs/reader/paged-image.js';
+import { PagedImage, type ByteRange, type PagedBytes } from '../erofs/reader/paged-image.js';
 import { MAX_XATTR_ENTRY_BYTES, readXattrs, sharedXattrs } from '../erofs/reader/xattrs.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
 import { errorOf } from '../lib/fault.js';
@@ -23,8 +29,8 @@ import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 
 /** Bytes of contents that are read at a time. */
 const PIECE_SIZE = 1 << 20;
-/** Bytes of the longest inode. */
-const INODE_SIZE = 64;
+/** Chunks whose places are read at a time. */
+const CHUNKS_AT_A_TIME = 1024;
 
 /** An image, and the devices that are in it after its own blocks. */
 interface ErofsDisk {
@@ -37,24 +43,36 @@ interface ErofsDisk {
 /**
  * @param missing why no program shows the image; null: one may do that. Without one, names and attributes of an image with
  *   compressed files are shown all the same
+ * @param kept bytes of pages of the image that are kept
  * @returns null if the bytes are no EROFS image, or one with features that only a program knows, such as compressed files
  * @throws OverlaybdError BAD_FORMAT, LIMIT, and what reading throws
  */
 export async function erofsRoot(
   bytes: PagedBytes,
   missing: unknown = null,
+  kept?: number,
 ): Promise<ImageFile | null> {
-  const image = await PagedImage.open(bytes);
+  const image = await PagedImage.open(bytes, kept);
   if (!image || !areReadable(image.superblock, missing !== null)) return null;
-  if (arePrefixesPacked(image.superblock)) return null;
   const { superblock, blob: name, end: size } = image;
   const read = image.read.bind(image);
   const slots = await deviceTable({ name, size, read }, superblock);
   if (!areInside(slots, size, superblock)) return null;
-  await image.needPrefixes();
+  if (!(await hasPrefixes(image))) return null;
   const root = await fileOf({ image, slots, missing }, superblock.rootNid);
   if (root.type !== 'dir') throw bad(image, root.node, 'a directory', `mode ${root.node.mode}`);
   return root;
+}
+
+/** Whether the long prefixes of names of xattrs are not compressed. They are read then. */
+async function hasPrefixes(image: PagedImage): Promise<boolean> {
+  try {
+    await image.needPrefixes();
+    return true;
+  } catch (error) {
+    if (error instanceof OverlaybdError && error.code === 'UNSUPPORTED') return false;
+    throw error;
+  }
 }
 
 class ErofsFile implements ImageFile {
@@ -62,23 +80,26 @@ class ErofsFile implements ImageFile {
   readonly type: FileType;
   readonly #disk: ErofsDisk;
   readonly #image: PagedImage;
+  readonly #target: string;
   #entries: Promise<Map<string, number>> | null = null;
 
-  constructor(disk: ErofsDisk, node: ErofsInode, type: FileType) {
+  /** @param target of a symlink; '' otherwise */
+  constructor(disk: ErofsDisk, node: ErofsInode, type: FileType, target: string) {
     this.#disk = disk;
     this.#image = disk.image;
     this.node = node;
     this.type = type;
+    this.#target = target;
   }
 
   get inode(): number {
     return this.node.nid;
   }
 
-  async stat(): Promise<FileStat> {
+  stat(): Promise<FileStat> {
     const { type, node } = this;
     const { mode, uid, gid, size, mtime, mtimeNs, nlink, place } = node;
-    return {
+    return Promise.resolve({
       type,
       mode: mode & 0o7777,
       uid,
@@ -88,9 +109,9 @@ class ErofsFile implements ImageFile {
       mtimeNs,
       nlink,
       rdev: type === 'char' || type === 'block' ? deviceOfWord(place) : null,
-      target: type === 'symlink' ? await this.#target() : '',
+      target: this.#target,
       layer: null,
-    };
+    });
   }
 
   async names(): Promise<readonly string[]> {
@@ -105,11 +126,16 @@ class ErofsFile implements ImageFile {
   async xattrs(): Promise<ReadonlyMap<string, Uint8Array>> {
     const { node } = this;
     const image = this.#image;
-    await image.need(node.xattrsAt, node.end);
-    for (const begin of sharedXattrs(image, node)) {
-      await image.need(begin, begin + MAX_XATTR_ENTRY_BYTES);
-    }
-    return readXattrs(image, node, () => undefined, true);
+    const own: ByteRange = [node.xattrsAt, node.end];
+    const shared = await image.using([own], () =>
+      sharedXattrs(image, node).map((begin): ByteRange => [begin, begin + MAX_XATTR_ENTRY_BYTES]),
+    );
+    return image.using([own, ...shared], () => {
+      const xattrs = readXattrs(image, node, () => undefined, true);
+      // The values are in the memory of the image.
+      for (const [name, value] of xattrs) xattrs.set(name, Uint8Array.from(value));
+      return xattrs;
+    });
   }
 
   async *contents(): AsyncGenerator<ContentPiece> {
@@ -146,39 +172,38 @@ class ErofsFile implements ImageFile {
 
   async #readDirectory(): Promise<Map<string, number>> {
     const { node } = this;
+    const image = this.#image;
+    const { superblock, blob } = image;
     const entries = new Map<string, number>();
     if (this.type !== 'dir') return entries;
-    await this.#needContents();
-    const { bytes, superblock, blob } = this.#image;
-    for (const block of readDirectory(bytes, superblock, node, blob)) {
-      // Sockets are left out, as of layers of files.
-      for (const { name, nid, isSocket } of block) if (!isSocket) entries.set(name, nid);
-      if (entries.size <= MAX_LAYER_ENTRIES) continue;
-      throw bad(this.#image, node, `at most ${MAX_LAYER_ENTRIES} names`, entries.size, 'LIMIT');
-    }
-    return entries;
+    return image.using(rangesOf(image, node), (bytes) => {
+      for (const block of readDirectory(bytes, superblock, node, blob)) {
+        // Sockets are left out, as of layers of files.
+        for (const { name, nid, isSocket } of block) if (!isSocket) entries.set(name, nid);
+        if (entries.size <= MAX_LAYER_ENTRIES) continue;
+        throw bad(image, node, `at most ${MAX_LAYER_ENTRIES} names`, entries.size, 'LIMIT');
+      }
+      return entries;
+    });
   }
+}
 
-  async #target(): Promise<string> {
-    const { bytes, superblock, blob } = this.#image;
-    const { size } = this.node;
-    if (size > MAX_TARGET_BYTES) {
-      throw bad(this.#image, this.node, `a target of at most ${MAX_TARGET_BYTES} bytes`, size);
-    }
-    await this.#needContents();
-    return flatExtents(this.node, superblock, bytes.length, blob)
-      .map(({ offset, length }) => bytes.toString('latin1', offset, offset + length))
-      .join('');
+async function targetOf(image: PagedImage, node: ErofsInode): Promise<string> {
+  if (node.size > MAX_TARGET_BYTES) {
+    throw bad(image, node, `a target of at most ${MAX_TARGET_BYTES} bytes`, node.size);
   }
+  const ranges = rangesOf(image, node);
+  return image.using(ranges, (bytes) =>
+    ranges.map(([begin, end]) => bytes.toString('latin1', begin, end)).join(''),
+  );
+}
 
-  /** All that a directory or a symlink has. */
-  async #needContents(): Promise<void> {
-    const { node } = this;
-    const { bytes, superblock, blob } = this.#image;
-    for (const { offset, length } of flatExtents(node, superblock, bytes.length, blob)) {
-      await this.#image.need(offset, offset + length);
-    }
-  }
+/** All that a directory or a symlink has. */
+function rangesOf({ superblock, length: end, blob }: PagedImage, node: ErofsInode): ByteRange[] {
+  return flatExtents(node, superblock, end, blob).map(({ offset, length }) => [
+    offset,
+    offset + length,
+  ]);
 }
 
 /** Chunks that follow each other are one extent. */
@@ -186,16 +211,13 @@ async function* chunkExtents(
   { image, slots }: ErofsDisk,
   node: ErofsInode,
 ): AsyncGenerator<Extent> {
-  const { bytes, superblock, blob } = image;
-  const form = chunkForm(node, superblock, bytes, blob);
+  const { superblock, blob } = image;
+  const form = chunkForm(node, superblock, image.length, blob);
   const mask = deviceMask(slots);
   let fileOffset = 0;
   let offset = 0;
   let length = 0;
-  for (let i = 0; i < form.count; i++) {
-    const at = form.at + i * form.width;
-    await image.need(at, at + form.width);
-    const { device, block } = chunkPlace(form, i, bytes);
+  for await (const [i, { device, block }] of placesOf(image, form)) {
     if (block === null) continue;
     const number = device & mask;
     const slot = slots[number - 1];
@@ -216,17 +238,35 @@ async function* chunkExtents(
   if (length > 0) yield { fileOffset, length, offset };
 }
 
+/** The places of chunks, by their numbers. */
+async function* placesOf(
+  image: PagedImage,
+  form: ChunkForm,
+): AsyncGenerator<[number, ReturnType<typeof chunkPlace>]> {
+  const { at, width, count } = form;
+  for (let first = 0; first < count; first += CHUNKS_AT_A_TIME) {
+    const after = Math.min(count, first + CHUNKS_AT_A_TIME);
+    const places = await image.using([[at + first * width, at + after * width]], (bytes) =>
+      Array.from({ length: after - first }, (_, i) => chunkPlace(form, first + i, bytes)),
+    );
+    for (const [i, place] of places.entries()) yield [first + i, place];
+  }
+}
+
 async function fileOf(disk: ErofsDisk, nid: number): Promise<ErofsFile> {
   const { image } = disk;
-  const { bytes, superblock, blob } = image;
+  const { superblock, blob } = image;
   const at = inodePlace(superblock, nid);
-  await image.need(at, at + INODE_SIZE);
-  const node = readInode(bytes, superblock, nid, blob);
+  const node = await image.using([[at, at + INODE]], (bytes) =>
+    readInode(bytes, superblock, nid, blob),
+  );
   const type = typeOfMode(node.mode);
   if (type === undefined || type === 'socket') {
     throw bad(image, node, 'a type of file that images have', `mode 0${node.mode.toString(8)}`);
   }
-  return new ErofsFile(disk, node, type);
+  // Not when somebody asks for the attributes: one damaged symlink must not end a whole list.
+  const target = type === 'symlink' ? await targetOf(image, node) : '';
+  return new ErofsFile(disk, node, type, target);
 }
 
 function bad(

@@ -99,7 +99,7 @@ export class DeviceContents {
   #addChunks(entry: VisitedEntry, data: DataRange[]): void {
     const { inode } = entry;
     const { bytes, superblock, blob } = this.#image;
-    const form = chunkForm(inode, superblock, bytes, blob);
+    const form = chunkForm(inode, superblock, bytes.length, blob);
     this.#effort.spend(form.count);
     this.#chunkBytes += form.count * form.width;
     if (this.#chunkBytes > bytes.length) {

@@ -92,11 +92,14 @@ export interface ChunkForm {
   readonly isWide: boolean;
 }
 
-/** @throws OverlaybdError BAD_FORMAT if the numbers are outside of the image */
+/**
+ * @param imageEnd bytes of the image
+ * @throws OverlaybdError BAD_FORMAT if the numbers are outside of the image
+ */
 export function chunkForm(
   { nid, at, size, place, end }: ErofsInode,
   { blockSize, is48Bit }: Superblock,
-  image: Buffer,
+  imageEnd: number,
   blob: string,
 ): ChunkForm {
   const bad = (expected: string, got: string | number): Error =>
@@ -109,8 +112,8 @@ export function chunkForm(
   const width = (format & WITH_DEVICES) === 0 ? 4 : 8;
   const count = Math.ceil(size / chunkSize);
   const first = Math.ceil(end / width) * width;
-  if (first + count * width > image.length) {
-    throw bad(`${count} numbers of chunks before byte ${image.length}`, first + count * width);
+  if (first + count * width > imageEnd) {
+    throw bad(`${count} numbers of chunks before byte ${imageEnd}`, first + count * width);
   }
   return { chunkSize, count, at: first, width, isWide };
 }

@@ -7,7 +7,9 @@ export const MAX_METADATA_BYTES = 512 << 20;
  * release of Node.js.
  */
 export const MAX_PAGED_BYTES = 2 ** 32;
-/** Bytes of all pages of such an image that are in memory. */
+/** Bytes of pages of such an image that are kept: one more, and all are forgotten. A directory may need more at a time. */
+export const KEPT_PAGES_BYTES = 128 << 20;
+/** Bytes of pages of such an image that are needed at a time. */
 export const MAX_PAGES_BYTES = 512 << 20;
 /** Bytes of the xattrs of all inodes, shared ones as often as an inode has them. */
 export const MAX_XATTRS_READ = 512 << 20;

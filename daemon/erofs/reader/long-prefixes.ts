@@ -2,7 +2,7 @@
 
 import { formatError } from '../../errors.js';
 import { flatExtents } from './contents.js';
-import { readInode } from './inode.js';
+import { inodePlace, readInode } from './inode.js';
 import type { Superblock } from './superblock.js';
 import { SHORT_PREFIXES } from './xattrs.js';
 
@@ -12,7 +12,7 @@ const PLAIN_PREFIXES = 0x10;
 const LENGTH_SIZE = 2;
 const MAX_INFIX = 255;
 /** Bytes of a list, at most: 255 prefixes, each with its length and the number of its beginning. */
-export const MAX_PREFIX_LIST_BYTES = 255 * (LENGTH_SIZE + 1 + MAX_INFIX + 3);
+const MAX_PREFIX_LIST_BYTES = 255 * (LENGTH_SIZE + 1 + MAX_INFIX + 3);
 
 /**
  * Reads the list.
@@ -53,14 +53,29 @@ export function arePrefixesPacked({ compat, packedNid, xattrPrefixes }: Superblo
 
 /** Bytes from the list on, and where in the image they are for messages. */
 function listOf(image: Buffer, sb: Superblock, blob: string): { bytes: Buffer; begin: number } {
-  const begin = sb.xattrPrefixesAt;
-  if (!arePrefixesPacked(sb)) {
-    return { bytes: image.subarray(begin, begin + MAX_PREFIX_LIST_BYTES), begin };
-  }
+  const ranges = prefixRanges(image, sb, blob);
+  const bytes = Buffer.concat(ranges.map(([begin, end]) => image.subarray(begin, end)));
+  return { bytes, begin: ranges[0]?.[0] ?? inodePlace(sb, sb.packedNid) };
+}
+
+/**
+ * Where in the image the list is, and at most as many bytes after it as the longest list has.
+ * @param image all bytes of the image; if the list is in the packed inode, that one is read
+ * @throws OverlaybdError BAD_FORMAT; UNSUPPORTED if it is compressed
+ */
+export function prefixRanges(
+  image: Buffer,
+  sb: Superblock,
+  blob: string,
+): (readonly [begin: number, end: number])[] {
+  const { xattrPrefixesAt: from } = sb;
+  const to = from + MAX_PREFIX_LIST_BYTES;
+  if (!arePrefixesPacked(sb)) return [[from, to]];
   const inode = readInode(image, sb, sb.packedNid, blob);
-  const parts = flatExtents(inode, sb, image.length, blob).map(({ fileOffset, length, offset }) => {
-    const skipped = Math.min(length, Math.max(0, begin - fileOffset));
-    return image.subarray(offset + skipped, offset + length);
-  });
-  return { bytes: Buffer.concat(parts).subarray(0, MAX_PREFIX_LIST_BYTES), begin: inode.at };
+  return flatExtents(inode, sb, image.length, blob)
+    .map(({ fileOffset, length, offset }): [number, number] => [
+      offset + Math.max(0, from - fileOffset),
+      offset + Math.min(length, to - fileOffset),
+    ])
+    .filter(([begin, end]) => begin < end);
 }

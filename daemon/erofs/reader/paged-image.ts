@@ -1,10 +1,13 @@
 // An EROFS image of which only those pages are in memory that a reader has asked for. The functions of this folder work on
-// the bytes of a whole image. So it has a buffer of that size, which takes memory only where pages were written.
+// the bytes of a whole image. So it has a buffer of that size, which takes memory only where pages were written. If these are
+// too many, the image forgets them all: a new buffer takes the place of the old one.
 
 import { OverlaybdError } from '../../errors.js';
-import { overLimit } from '../../lib/fault.js';
-import { MAX_PAGED_BYTES, MAX_PAGES_BYTES } from './limits.js';
-import { MAX_PREFIX_LIST_BYTES, readLongPrefixes } from './long-prefixes.js';
+import { errorOf, overLimit } from '../../lib/fault.js';
+import { INODE } from '../format.js';
+import { inodePlace } from './inode.js';
+import { KEPT_PAGES_BYTES, MAX_PAGED_BYTES, MAX_PAGES_BYTES } from './limits.js';
+import { arePrefixesPacked, prefixRanges, readLongPrefixes } from './long-prefixes.js';
 import { isErofs, readSuperblock, type Superblock } from './superblock.js';
 
 /** Bytes that are read at a time at least: a chunk of the cache of registries. */
@@ -20,47 +23,98 @@ export interface PagedBytes {
   readonly read: (offset: number, length: number) => Promise<Uint8Array>;
 }
 
+/** Bytes of an image from `begin` to `end`. */
+export type ByteRange = readonly [begin: number, end: number];
+
 export class PagedImage {
   readonly blob: string;
   readonly superblock: Superblock;
-  /** As long as the image. Pages that were not asked for are zeros. */
-  readonly bytes: Buffer;
+  /** Bytes of the image. */
+  readonly length: number;
   /** Empty before {@link needPrefixes}. One character a byte. */
   longPrefixes: readonly string[] = [];
   readonly #source: PagedBytes;
-  /** 1: the page is in {@link bytes}. */
+  readonly #keptBytes: number;
+  #bytes: Buffer;
+  /** 1: the page is in the buffer. */
   readonly #present: Uint8Array;
+  #presentPages = 0;
+  /** Ends when nobody waits for pages: those that one needs must not be forgotten for another. */
+  #lastUse: Promise<unknown> = Promise.resolve();
 
-  #presentBytes = 0;
-
-  private constructor(source: PagedBytes, superblock: Superblock, bytes: Buffer) {
+  private constructor(source: PagedBytes, superblock: Superblock, bytes: Buffer, kept: number) {
     this.blob = source.name;
     this.superblock = superblock;
-    this.bytes = bytes;
+    this.length = bytes.length;
+    this.#bytes = bytes;
     this.#source = source;
+    this.#keptBytes = kept;
     this.#present = new Uint8Array(Math.ceil(bytes.length / PAGE_SIZE));
   }
 
+  /** As long as the image. To be used only by the work that {@link using} calls, which has asked for the pages. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
   /**
+   * @param kept bytes of pages after which all are forgotten
    * @returns null if the bytes are no EROFS image, or one that is too large, also for this system
    * @throws OverlaybdError BAD_FORMAT, and what reading throws
    */
-  static async open(source: PagedBytes): Promise<PagedImage | null> {
+  static async open(source: PagedBytes, kept = KEPT_PAGES_BYTES): Promise<PagedImage | null> {
     const head = Buffer.from(await source.read(0, Math.min(PAGE_SIZE, source.size)));
     if (!isErofs(head)) return null;
     const superblock = readSuperblock(head, source.name);
     const size = Math.min(source.size, superblock.blocks * superblock.blockSize);
     const bytes = size > MAX_PAGED_BYTES ? null : emptyBytes(size);
-    return bytes && new PagedImage(source, superblock, bytes);
+    return bytes && new PagedImage(source, superblock, bytes, kept);
   }
 
   /**
-   * Makes a range of {@link bytes} right. What is outside of the image is left out: readers check ranges.
-   * @throws OverlaybdError LIMIT, SHORT_READ, and what reading throws
+   * Calls `work` when ranges of the image are in {@link bytes}. What is outside of the image is left out: readers check ranges.
+   * @param work must not keep the bytes
+   * @throws OverlaybdError LIMIT, SHORT_READ, and what reading and the work throw
    */
-  async need(begin: number, end: number): Promise<void> {
-    const last = Math.ceil(Math.min(end, this.bytes.length) / PAGE_SIZE);
-    for (let page = Math.floor(begin / PAGE_SIZE); page < last; page++) {
+  using<T>(ranges: readonly ByteRange[], work: (bytes: Buffer) => T): Promise<T> {
+    const use = this.#lastUse.then(async () => {
+      this.#makeRoom(ranges);
+      for (const range of ranges) await this.#need(range);
+      return work(this.#bytes);
+    });
+    this.#lastUse = use.catch(() => undefined);
+    return use;
+  }
+
+  /** Forgets all pages if those that are missing are too many with them. */
+  #makeRoom(ranges: readonly ByteRange[]): void {
+    let needed = 0;
+    let missing = 0;
+    for (const range of ranges) {
+      const [first, last] = this.#pagesOf(range);
+      needed += Math.max(0, last - first);
+      for (let page = first; page < last; page++) if (this.#present[page] === 0) missing++;
+    }
+    if (missing === 0) return;
+    if (needed * PAGE_SIZE > MAX_PAGES_BYTES) {
+      const facts = { blob: this.blob, section: 'metadata', offset: ranges[0]?.[0] ?? 0 };
+      throw overLimit(facts, needed * PAGE_SIZE, 'bytes', MAX_PAGES_BYTES);
+    }
+    if ((this.#presentPages + missing) * PAGE_SIZE <= this.#keptBytes) return;
+    if (this.#presentPages === 0) return;
+    const bytes = emptyBytes(this.length);
+    if (!bytes) {
+      const why = `no memory for other pages of an image of ${this.length} bytes`;
+      throw errorOf('LIMIT', { blob: this.blob }, why);
+    }
+    this.#bytes = bytes;
+    this.#present.fill(0);
+    this.#presentPages = 0;
+  }
+
+  async #need(range: ByteRange): Promise<void> {
+    const [first, last] = this.#pagesOf(range);
+    for (let page = first; page < last; page++) {
       if (this.#present[page] === 1) continue;
       let after = page + 1;
       while (
@@ -70,15 +124,16 @@ export class PagedImage {
       )
         after++;
       const offset = page * PAGE_SIZE;
-      const length = Math.min(after * PAGE_SIZE, this.bytes.length) - offset;
-      this.#presentBytes += length;
-      if (this.#presentBytes > MAX_PAGES_BYTES) {
-        const facts = { blob: this.blob, section: 'metadata', offset };
-        throw overLimit(facts, this.#presentBytes, 'bytes', MAX_PAGES_BYTES);
-      }
-      this.bytes.set(await this.read(offset, length), offset);
+      const length = Math.min(after * PAGE_SIZE, this.length) - offset;
+      this.#bytes.set(await this.read(offset, length), offset);
       this.#present.fill(1, page, after);
+      this.#presentPages += after - page;
     }
+  }
+
+  /** The first page of a range, and the one after its last. */
+  #pagesOf([begin, end]: ByteRange): [first: number, last: number] {
+    return [Math.floor(begin / PAGE_SIZE), Math.ceil(Math.min(end, this.length) / PAGE_SIZE)];
   }
 
   /**
@@ -94,15 +149,21 @@ export class PagedImage {
   }
 
   /**
-   * Reads the long prefixes of names of xattrs, which must not be packed.
-   * @throws OverlaybdError BAD_FORMAT, and what reading throws
+   * Reads the long prefixes of names of xattrs.
+   * @throws OverlaybdError BAD_FORMAT; UNSUPPORTED if they are compressed; and what reading throws
    */
   async needPrefixes(): Promise<void> {
-    const { bytes, superblock, blob } = this;
-    const { xattrPrefixes, xattrPrefixesAt: at } = superblock;
-    if (xattrPrefixes === 0) return;
-    await this.need(at, at + MAX_PREFIX_LIST_BYTES);
-    this.longPrefixes = readLongPrefixes(bytes, superblock, blob);
+    const { superblock, blob } = this;
+    if (superblock.xattrPrefixes === 0) return;
+    const needed: ByteRange[] = [];
+    if (arePrefixesPacked(superblock)) {
+      const at = inodePlace(superblock, superblock.packedNid);
+      needed.push([at, at + INODE]);
+    }
+    const ranges = await this.using(needed, (bytes) => prefixRanges(bytes, superblock, blob));
+    this.longPrefixes = await this.using([...needed, ...ranges], (bytes) =>
+      readLongPrefixes(bytes, superblock, blob),
+    );
   }
 
   /** Bytes of all that the image may be in. */

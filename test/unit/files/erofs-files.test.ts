@@ -6,6 +6,13 @@ import { allBytes } from '../../../daemon/files/all-bytes.js';
 import { erofsRoot } from '../../../daemon/files/erofs-files.js';
 import { findFile } from '../../../daemon/files/find.js';
 import type { ImageFile } from '../../../daemon/files/image-file.js';
+import {
+  listingLines,
+  listings,
+  type EachFile,
+  type ListOptions,
+} from '../../../daemon/files/listing.js';
+import { treeLines as drawnLines } from '../../../daemon/files/tree-text.js';
 import { writeComposefs, type ImageFile as Written } from '../../support/composefs-writer.js';
 import { BLOCK, writeDevices } from '../../support/erofs-devices-writer.js';
 import { writeErofs } from '../../../daemon/erofs/write.js';
@@ -90,6 +97,16 @@ await test('sockets are left out', async (t) => {
   t.same(await root.names(), ['f']);
   t.equal(await root.child('s'), null);
 });
+
+/** An image with metadata in many pages. */
+const MANY = writeComposefs([
+  { path: '', mode: FOLDER },
+  ...Array.from({ length: 60 }, (_, i): Written[] => [
+    { path: `d${i}`, mode: FOLDER },
+    { path: `d${i}/f`, mode: FILE, inline: 'x'.repeat(3000), xattrs: { 'user.x': `d${i}` } },
+    { path: `d${i}/l`, mode: 0o120777, inline: `d${i}-target` },
+  ]).flat(),
+]).bytes;
 
 /** An image with a device after it, which begins at a block. */
 const written = (end: number): Buffer =>
@@ -202,6 +219,63 @@ await test('a folder of 24 MB, and files that no device can have', async (t) => 
   // All of it is one chunk that is a hole.
   bytes.writeUInt32LE(0x1f, (inodes.get('hole') as number) + 16);
   await t.rejects(bytesOf(await rootOf(t, bytes), 'b7'), { code: 'LIMIT' });
+});
+
+await test('one damaged symlink does not end a list', async (t) => {
+  const { bytes, inodes } = writeComposefs([
+    { path: '', mode: FOLDER },
+    { path: 'a', mode: FOLDER },
+    { path: 'a/f', mode: FILE, inline: '1' },
+    { path: 'a/l', mode: 0o120777, inline: '../there' },
+    { path: 'a/m', mode: 0o120777, inline: 'f' },
+    { path: 'b', mode: FOLDER },
+    { path: 'b/g', mode: FILE, inline: '2' },
+  ]);
+  bytes.writeUInt32LE(5000, (inodes.get('a/l') as number) + 8);
+  const root = await rootOf(t, bytes);
+  const failed: string[] = [];
+  const each: EachFile = {
+    tried: async (work) => {
+      try {
+        return await work();
+      } catch (error) {
+        failed.push((error as Error).message);
+        return null;
+      }
+    },
+  };
+  const linesOf = async (options: Partial<ListOptions>): Promise<string[]> => {
+    const lines: string[] = [];
+    const all = { all: true, recursive: false, itself: false, long: false, ...options };
+    for await (const list of listings(root, [options.long ? 'a' : ''], all, each)) {
+      const form = { long: all.long, withHeading: !all.long, show: (name: string) => name };
+      for await (const line of listingLines(list, form)) lines.push(line);
+    }
+    return lines;
+  };
+  t.same(await linesOf({ recursive: true }), [':', 'a', 'b', '/a:', 'f', 'm', '/b:', 'g']);
+  t.match(await linesOf({ long: true }), [/ f$/, / m -> f$/]);
+  const found = await findFile(root, '', true);
+  const options = { all: true, depth: Infinity };
+  const tree: string[] = [];
+  for await (const line of drawnLines('.', found, options, (name) => name, each)) tree.push(line);
+  t.equal(tree.at(-1), '2 directories, 3 files');
+  t.equal(failed.length, 3);
+  for (const message of failed) t.match(message, /a target of at most \d+ bytes, got 5000/);
+});
+
+await test('more folders and files than pages that are kept', async (t) => {
+  const root = await erofsRoot(diskOf(MANY), null, 1);
+  if (!root) throw new Error('not an EROFS image');
+  const folders = await root.names();
+  t.equal(folders.length, 60);
+  for (const folder of folders) {
+    const child = await root.child(folder);
+    t.same(await child?.names(), ['f', 'l']);
+    t.match(await (await child?.child('l'))?.stat(), { target: `${folder}-target` });
+    const file = await child?.child('f');
+    t.same([...((await file?.xattrs()) ?? [])], [['user.x', Buffer.from(folder)]]);
+  }
 });
 
 await test('damaged images end in an error, or in a tree', async (t) => {

@@ -1,7 +1,9 @@
 // Long prefixes of names of xattrs: from a list in the image, or in its packed inode.
 import { test } from 'tap';
 import { ErofsImage } from '../../../../daemon/erofs/reader/image.js';
+import { prefixRanges } from '../../../../daemon/erofs/reader/long-prefixes.js';
 import { PagedImage } from '../../../../daemon/erofs/reader/paged-image.js';
+import { readSuperblock } from '../../../../daemon/erofs/reader/superblock.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { writeComposefs } from '../../../support/composefs-writer.js';
 import { MemorySource } from '../../../support/memory-source.js';
@@ -64,12 +66,26 @@ await test('without the feature, and of another number', async (t) => {
 });
 
 await test('pages of an image', async (t) => {
-  const bytes = inImage();
-  const read = (offset: number, length: number): Promise<Buffer> =>
-    Promise.resolve(bytes.subarray(offset, offset + length));
-  const image = await PagedImage.open({ name: 'image', size: bytes.length, read });
-  await image?.needPrefixes();
-  t.same(image?.longPrefixes, ['trusted.overlay.my', 'user.m', 'security.']);
+  for (const bytes of [inImage(), packed()]) {
+    const read = (offset: number, length: number): Promise<Buffer> =>
+      Promise.resolve(bytes.subarray(offset, offset + length));
+    const image = await PagedImage.open({ name: 'image', size: bytes.length, read });
+    await image?.needPrefixes();
+    t.same(image?.longPrefixes, ['trusted.overlay.my', 'user.m', 'security.']);
+  }
+});
+
+await test('a large packed inode: only the list of it', (t) => {
+  const image = Buffer.alloc(400 << 20);
+  packed().copy(image);
+  const superblock = readSuperblock(image, 'image');
+  // The inode is all of the image, and the list is in its middle.
+  image.writeUInt16LE(1, PACKED);
+  image.writeUInt32LE(image.length, PACKED + 8);
+  image.writeUInt32LE(0, PACKED + 16);
+  const ranges = prefixRanges(image, { ...superblock, xattrPrefixesAt: 1 << 20 }, 'image');
+  t.same(ranges, [[1 << 20, (1 << 20) + 255 * 261]]);
+  t.end();
 });
 
 const DAMAGES: [what: string, change: (bytes: Buffer) => void, message: RegExp][] = [
