@@ -227,7 +227,9 @@ function exampleText(examples: readonly (readonly [string, string])[]): string {
 
 function describeAll(parser: Argv): void {
   parser
-    .usage('$0 <command>\n\nServes OverlayBD and other container images as read-only NBD exports.')
+    .usage(
+      '$0 <command>\n\nServes container images as read-only NBD exports: OverlayBD, eStargz, zstd:chunked, SOCI, Nydus,\ncomposefs, EROFS, tarfs and ordinary ones.',
+    )
     .demandCommand(1, 'Name a command.')
     .epilogue('Exit codes: 0 done, 1 something failed or is wrong, 2 the command line is wrong.');
 }
