@@ -70,7 +70,7 @@ export class RepositoryManifests {
     const known = await this.#knownBytes(digest);
     if (known) return { bytes: known, mediaType, digest };
     const { host, repository } = this.#where;
-    this.checkOnline(name);
+    this.#checkOnline(name);
     const fetched = await this.#source.manifest(host, repository, digest, ACCEPTED);
     checkBytes(fetched.bytes, digest, name);
     await this.#known.put(digest, fetched.bytes);
@@ -113,7 +113,7 @@ export class RepositoryManifests {
   async byTag(tag: string, name: string, none: string | null = null): Promise<FetchedManifest> {
     const known = this.#pull === 'always' ? null : await this.knownTag(tag);
     if (!known) {
-      this.checkOnline(name);
+      this.#checkOnline(name);
       return this.#fetchTag(tag);
     }
     if (this.prefersKnown) return known;
@@ -240,7 +240,7 @@ export class RepositoryManifests {
   }
 
   /** @throws OverlaybdError NOT_FOUND if the network is not used */
-  checkOnline(name: About): void {
+  #checkOnline(name: About): void {
     if (this.#pull !== 'never') return;
     const { host } = this.#where;
     const why = `not in the cache, and the network is not used (--offline, --pull never): fetch it with "overlaybd-nbd warm" first`;

@@ -170,11 +170,9 @@ async function lookAt(
   if (known) return kindOfBlob(known, ref.size);
   const about = { ...within(name, `layer ${digest}`), digest };
   const length = Math.min(ref.size, BLOB_HEAD_SIZE);
-  let head = (await source.keptHead?.(ref, length)) ?? null;
-  if (!head) {
-    manifests.checkOnline(about);
-    head = (await source.head?.(ref, length)) ?? Buffer.alloc(0);
-  }
+  // They are bytes of a layer: the source asks for them also with `--pull never`, as reads do, and only `--offline` keeps it from that.
+  const kept = (await source.keptHead?.(ref, length)) ?? null;
+  const head = kept ?? (await source.head?.(ref, length)) ?? Buffer.alloc(0);
   const kind = kindOfBlob(head, ref.size);
   // Whatever it is instead, its opening finds it out.
   if (kind !== 'trace') return kind;

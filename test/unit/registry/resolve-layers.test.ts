@@ -11,8 +11,12 @@ import { writeLsmt } from '../../support/lsmt-writer.js';
 import {
   MemoryKnown,
   MemoryRegistry,
+  NATIVE,
+  OCI_GZIP_LAYER,
   OCI_LAYER,
   descriptor,
+  encode,
+  imageIndex,
   imageManifest,
   sha256,
 } from '../../support/memory-registry.js';
@@ -140,17 +144,28 @@ await test('a pull policy that forbids the network forbids to fetch a trace', as
   t.same(registry.requests, []);
 });
 
-await test('a pull policy that forbids the network forbids to look at a layer', async (t) => {
+await test('a pull policy that forbids to ask for manifests allows to look at a layer', async (t) => {
   const registry = tracedImage();
   const known = new MemoryKnown();
   await resolve(registry, 'newer', known);
   registry.requests.length = 0;
-  await t.rejects(resolve(registry, 'never', known), {
-    code: 'NOT_FOUND',
-    message: /layer sha256:[^:]*: not in the cache, and the network is not used/,
-    facts: { digest: DISK },
-  });
-  t.same(registry.requests, []);
+  t.match(await resolve(registry, 'never', known), { lowers: [{ digest: DISK }] });
+  t.same(registry.requests, [`head ${DISK}`]);
+});
+
+await test('the same image with every pull policy, also if a referrer has to be looked at', async (t) => {
+  const registry = new MemoryRegistry();
+  registry.blobs = new Map([[DISK, disk]]);
+  const plain = registry.put(imageManifest([descriptor(OCI_GZIP_LAYER, 'plain')]), '1');
+  const converted = { ...imageManifest([descriptor(OCI_LAYER, disk)]), subject: plain };
+  const referrer = registry.put(converted, null, { artifactType: NATIVE });
+  registry.referrersApi = new Map([[String(plain['digest']), encode(imageIndex([referrer]))]]);
+  const known = new MemoryKnown();
+  const expected = { digest: referrer['digest'], lowers: [{ digest: DISK }] };
+  t.match(await resolve(registry, 'newer', known), expected);
+  registry.requests.length = 0;
+  t.match(await resolve(registry, 'never', known), expected);
+  t.same(registry.requests, [`head ${DISK}`]);
 });
 
 await test('the registry itself is asked for a trace if a mirror gives other bytes', async (t) => {
