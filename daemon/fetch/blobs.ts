@@ -30,9 +30,15 @@ export class OpenBlob extends FetchBlob {
     return this.refetched.isRecent(chunk, now) || (this.doubted?.isRecent(chunk, now) ?? false);
   }
 
-  override cameFromElsewhere(chunk: number): void {
-    this.refetched.forget(chunk);
-    this.doubted?.forget(chunk);
+  override cameFromElsewhere(chunk: number, now: number): void {
+    this.refetched.cameFromElsewhere(chunk, now);
+    this.doubted?.cameFromElsewhere(chunk, now);
+  }
+
+  /** The registries may have other bytes now. */
+  forgetRefetched(): void {
+    this.refetched.clear();
+    this.doubted = null;
   }
 
   status(): BlobStatus {

@@ -32,9 +32,10 @@ export class Doubts {
     return this.#known.get(nameOf(ref)) ?? null;
   }
 
-  /** The registries may have other bytes now. */
-  forget(): void {
+  /** The registries may have other bytes now. @param open the blobs that are open */
+  forget(open: Iterable<OpenBlob>): void {
     this.#known.clear();
+    for (const blob of open) blob.forgetRefetched();
   }
 
   /**

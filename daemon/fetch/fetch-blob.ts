@@ -105,7 +105,7 @@ export class FetchBlob {
   }
 
   /** Another process has fetched a chunk, perhaps from a mirror. */
-  cameFromElsewhere(_chunk: number): void {
+  cameFromElsewhere(_chunk: number, _now: number): void {
     // Of a blob that nobody doubts, that means nothing.
   }
 

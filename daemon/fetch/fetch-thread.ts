@@ -106,7 +106,7 @@ export class FetchThread {
         this.#settings = message.settings;
         this.#parts.client.update(message.settings);
         this.#parts.store.update(message.settings);
-        this.#service.doubts.forget();
+        this.#service.doubts.forget(this.#service.blobs.all);
         if (this.#fillRate() === 0) this.#filler.stopAll();
         for (const blob of this.#service.blobs.all) this.#filler.start(blob);
         return;

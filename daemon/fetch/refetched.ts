@@ -6,6 +6,8 @@ import { REFETCH_PAUSE_MS, REFETCH_GRACE_MS, MAX_REFETCHED } from './limits.js';
 export class Refetched {
   /** When a chunk was fetched again, the oldest first. */
   readonly #times = new Map<number, number>();
+  /** When a chunk was fetched by another process after that, the oldest first. */
+  readonly #excused = new Map<number, number>();
   readonly #pauseMs: number;
 
   constructor(pauseMs = REFETCH_PAUSE_MS) {
@@ -28,20 +30,34 @@ export class Refetched {
     return this.verdict(chunk, now) !== 'fetch';
   }
 
-  /** The bytes of a chunk are others now, and perhaps not the registry's own. */
-  forget(chunk: number): void {
+  /**
+   * Another process has fetched a chunk, perhaps from a mirror: it may be fetched once more. Only once in the pause: if the
+   * registry's own bytes are wrong, two processes would fetch them for each other without end.
+   */
+  cameFromElsewhere(chunk: number, now: number): void {
+    const at = this.#excused.get(chunk);
+    if (!this.#times.has(chunk) || (at !== undefined && now - at < this.#pauseMs)) return;
     this.#times.delete(chunk);
+    setLatest(this.#excused, chunk, now);
+  }
+
+  /** The registries may have other bytes now. */
+  clear(): void {
+    this.#times.clear();
+    this.#excused.clear();
   }
 
   /** The chunks came from the registry itself. */
   fetched(chunks: Iterable<number>, now: number): void {
-    for (const chunk of chunks) {
-      this.#times.delete(chunk);
-      this.#times.set(chunk, now);
-    }
-    for (const chunk of this.#times.keys()) {
-      if (this.#times.size <= MAX_REFETCHED) return;
-      this.#times.delete(chunk);
-    }
+    for (const chunk of chunks) setLatest(this.#times, chunk, now);
+  }
+}
+
+function setLatest(times: Map<number, number>, chunk: number, now: number): void {
+  times.delete(chunk);
+  times.set(chunk, now);
+  for (const oldest of times.keys()) {
+    if (times.size <= MAX_REFETCHED) return;
+    times.delete(oldest);
   }
 }

@@ -61,7 +61,7 @@ export class Scheduler {
     this.#deadlines = new Deadlines(parts.clock, (wait) => this.#late(wait));
     this.#elsewhere = new Elsewhere(parts.clock, {
       arrived: (wanted) => {
-        wanted.blob.cameFromElsewhere(wanted.chunk);
+        wanted.blob.cameFromElsewhere(wanted.chunk, this.#clock.now());
         this.#arrived(wanted);
       },
       ours: (wanted) => this.#enqueue(wanted),

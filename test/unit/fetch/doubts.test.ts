@@ -120,8 +120,20 @@ await t.test('what did not help is remembered after its blob was closed', async 
   test.equal(await again([[0, 1]]), true, 'in the end once more');
   await clock.pass(2 * REFETCH_PAUSE_MS);
   test.equal(await again([[0, 1]]), false);
-  doubts.forget();
+  doubts.forget([]);
   test.equal(await again([[0, 1]]), true, 'the configuration was loaded again');
+});
+
+await t.test('the configuration was loaded again while the blob is open', async (test) => {
+  const { clock, fake, again, doubts } = setup();
+  const blob = new OpenBlob(fake.ref, fake);
+  test.equal(await again([[0, 1]], blob), true);
+  await clock.pass(2000);
+  test.equal(await again([[0, 1]], blob), false);
+  test.ok(blob.isOriginOnly(0, clock.now()));
+  doubts.forget([blob]);
+  test.notOk(blob.isOriginOnly(0, clock.now()), 'mirrors are asked for it');
+  test.equal(await again([[0, 1]], blob), true);
 });
 
 await t.test('it is remembered of some blobs only', async (test) => {

@@ -14,6 +14,24 @@ await t.test('once, then not for a minute, but for readers from before', (test) 
   test.end();
 });
 
+await t.test('what another process brings is fetched once more, and only once', (test) => {
+  const refetched = new Refetched();
+  refetched.cameFromElsewhere(7, 0);
+  refetched.fetched([7], 0);
+  refetched.cameFromElsewhere(7, 2000);
+  test.equal(refetched.verdict(7, 2000), 'fetch', 'it was not in doubt before');
+  refetched.fetched([7], 2000);
+  refetched.cameFromElsewhere(7, 4000);
+  test.equal(refetched.verdict(7, 4000), 'refuse');
+  test.ok(refetched.isRecent(7, 4000));
+  refetched.cameFromElsewhere(7, 62_000);
+  test.equal(refetched.verdict(7, 4000), 'fetch', 'after the pause');
+  refetched.fetched([7], 62_000);
+  refetched.clear();
+  test.equal(refetched.verdict(7, 62_000), 'fetch');
+  test.end();
+});
+
 await t.test('remembers a bounded number', (test) => {
   const refetched = new Refetched();
   for (let chunk = 0; chunk < 3000; chunk++) refetched.fetched([chunk], chunk / 1000);
