@@ -41,13 +41,10 @@ const UUID = /^[0-9a-f]{32}$/;
 
 async function headOf(path: string): Promise<Buffer> {
   const head = Buffer.alloc(IMAGE_HEAD);
-  const file = await tried(path, () => open(path));
-  if (!file) return head.subarray(0, 0);
+  const file = await open(path);
   try {
     const { bytesRead } = await file.read(head, 0, IMAGE_HEAD, 0);
     return head.subarray(0, bytesRead);
-  } catch (cause) {
-    throw errorOf('IO', { path }, messageOf(cause), cause);
   } finally {
     await file.close();
   }
@@ -79,7 +76,10 @@ function nameOfTag({ tag, number }: NeededDevice): string {
   throw errorOf('UNSUPPORTED', place, why);
 }
 
-/** The one file of a folder that has the size of the device and is `right`. */
+/**
+ * The one file of a folder that has the size of the device and is `right`.
+ * @throws OverlaybdError IO if there is none, and a file cannot be read
+ */
 async function onlyFitting(
   folder: string,
   device: NeededDevice,
@@ -87,6 +87,7 @@ async function onlyFitting(
   right: (path: string) => boolean | Promise<boolean>,
 ): Promise<string | null> {
   const fitting: string[] = [];
+  let unreadable: unknown = null;
   let count = 0;
   const entries = await tried(folder, () => opendir(folder));
   for await (const { name } of entries ?? []) {
@@ -96,10 +97,19 @@ async function onlyFitting(
       throw errorOf('LIMIT', { path: folder, expected }, why);
     }
     const path = resolve(folder, name);
-    const found = await tried(path, () => stat(path));
-    if (!found?.isFile() || path === image || !hasSizeOf(found.size, device)) continue;
-    if (await right(path)) fitting.push(path);
+    if (path === image) continue;
+    try {
+      const isRight = await tried(path, async () => {
+        const found = await stat(path);
+        return found.isFile() && hasSizeOf(found.size, device) && right(path);
+      });
+      if (isRight) fitting.push(path);
+    } catch (error) {
+      // Another file may be the device.
+      unreadable ??= error;
+    }
   }
+  if (fitting.length === 0 && unreadable !== null) throw unreadable;
   if (fitting.length <= 1) return fitting[0] ?? null;
   const got = `${fitting.length} files`;
   const why = `${got} may be ${describeDevice(device)}: ${deviceAdvice(device)}`;

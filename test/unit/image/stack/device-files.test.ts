@@ -1,5 +1,5 @@
 // The file of a device: named by its tag or its number, given itself, or found by its size or its UUID.
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import {
@@ -76,6 +76,30 @@ await test('a tag that is the UUID of an image that was merged with others', asy
   });
   const named = fileOf(folder, device.tag, 0);
   t.equal(await deviceFile(folder, device, null), named);
+});
+
+await test('a file that cannot be read matters only if no other one fits', async (t) => {
+  const folder = t.testdir();
+  symlinkSync('loop', join(folder, 'loop'));
+  const unreadable = { code: 'IO', message: /loop: ELOOP/, facts: { path: join(folder, 'loop') } };
+  await t.rejects(deviceFile(folder, DEVICE, null), unreadable);
+  const fitting = fileOf(folder, 'fitting', DEVICE.bytes);
+  t.equal(await deviceFile(folder, DEVICE, null), fitting);
+  rmSync(join(folder, 'loop'));
+  rmSync(fitting);
+
+  // Its size is right, and it has no bytes: the memory of a process that has none at 0.
+  const tag = '000102030405060708090a0b0c0d0e0f';
+  symlinkSync('/proc/self/mem', join(folder, 'a'));
+  const device = { number: 1, tag, bytes: 0, count: 1 };
+  await t.rejects(deviceFile(folder, device, null), {
+    code: 'IO',
+    facts: { path: join(folder, 'a') },
+  });
+  const { bytes } = writeComposefs([{ path: '', mode: 0o040755 }]);
+  bytes.write(tag, 1024 + 48, 'hex');
+  writeFileSync(join(folder, 'b'), bytes);
+  t.equal(await deviceFile(folder, device, null), join(folder, 'b'));
 });
 
 await test('a file is the only device', async (t) => {
