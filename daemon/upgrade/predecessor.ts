@@ -28,6 +28,9 @@ const MAX_FAILED_NAMES = 16;
 /** Time limit from the end of the channel to the exit of the successor. */
 const EXIT_TIMEOUT_MS = 2000;
 
+/** The same for one that has said why it fails: it ends by itself, but its threads may have much to end. */
+const TOLD_EXIT_TIMEOUT_MS = 20_000;
+
 export interface OfferedState {
   readonly folder: string;
   readonly lockFd: number;
@@ -95,8 +98,10 @@ function ready(child: ChildProcess, fd: number): Promise<Successor> {
     /** Why the successor says that it fails. */
     let told: OverlaybdError | null = null;
     // Wait for the exit code, which says more than the end of the channel.
-    let gone: (error: Error | null) => void = (error) =>
-      void setTimeout(() => fail(error?.message ?? 'it hung up'), EXIT_TIMEOUT_MS).unref();
+    let gone: (error: Error | null) => void = (error) => {
+      const limit = told ? TOLD_EXIT_TIMEOUT_MS : EXIT_TIMEOUT_MS;
+      setTimeout(() => fail(error?.message ?? 'it hung up'), limit).unref();
+    };
     const channel = new MessageChannel(fd, {
       message: (message) => {
         const fromNew = message as ToPredecessor;

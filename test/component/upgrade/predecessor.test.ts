@@ -125,6 +125,30 @@ await test('a successor that says why it fails', async (t) => {
   });
 });
 
+/** Closes the channel, and takes longer to end than a daemon that says nothing may. */
+const FAILS_SLOWLY = `${FAILS}
+import { closeSync } from 'node:fs';
+closeSync(channel);
+setTimeout(() => undefined, 3000);
+`;
+
+await test('a successor that says why it fails, and takes long to end', async (t) => {
+  isInstanceOf(t, FAILS_SLOWLY);
+  await t.rejects(startSuccessor(NOTHING, process.env), {
+    code: 'BAD_CONFIG',
+    message: /it ended with exit code 2, BAD_CONFIG: a.json: wrong; the old one continues/,
+  });
+});
+
+await test('a successor that hangs up and does not end', async (t) => {
+  const hangsUp = `import { closeSync } from 'node:fs'; closeSync(3); setInterval(() => undefined, 1000);`;
+  isInstanceOf(t, hangsUp);
+  await t.rejects(startSuccessor(NOTHING, process.env), {
+    code: 'IO',
+    message: /did not become ready: it hung up; the old one continues/,
+  });
+});
+
 await test('a program file that does not exist any more', async (t) => {
   isInstanceOf(t, '');
   const before = process.execPath;
