@@ -8,6 +8,9 @@ import { codeOf, OverlaybdError } from '../errors.js';
 import { makeFolder } from './blob-files.js';
 import { bounded } from './disk.js';
 
+/** How often a file is written whose folders are collected meanwhile. */
+const MAX_TRIES = 3;
+
 /** The ending of the name of a file that is being written. */
 export const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
 
@@ -23,15 +26,15 @@ export async function readWhole(path: string, most: number): Promise<Buffer | nu
 
 /** Replaces a file, and makes its folders below `root`, which is there. @throws OverlaybdError IO */
 export async function writeWhole(root: string, path: string, bytes: Uint8Array): Promise<void> {
-  await makeFolders(root, dirname(path));
-  try {
-    return await replaceWhole(path, bytes);
-  } catch (error) {
-    if (codeOf(error) !== 'NOT_FOUND') throw error;
+  for (let tries = 1; ; tries++) {
+    try {
+      await makeFolders(root, dirname(path));
+      return await replaceWhole(path, bytes);
+    } catch (error) {
+      // One of its folders was empty, and was collected meanwhile.
+      if (codeOf(error) !== 'NOT_FOUND' || tries === MAX_TRIES) throw error;
+    }
   }
-  // Its folder was empty, and was collected meanwhile.
-  await makeFolders(root, dirname(path));
-  return replaceWhole(path, bytes);
 }
 
 async function replaceWhole(path: string, bytes: Uint8Array): Promise<void> {

@@ -51,20 +51,23 @@ await test('folders that cannot be made', async (t) => {
 await test('a folder that is collected when it is about to be written into', async (t) => {
   const root = t.testdir();
   const folder = join(root, 'empty');
-  for (let i = 0; i < 40; i++) {
-    mkdirSync(folder);
-    const written = writeWhole(root, join(folder, 'x'), Buffer.from('x'));
-    written.catch(() => undefined);
-    // oxlint-disable-next-line no-await-in-loop
-    for (let turns = i % 10; turns > 0; turns--) await turn();
-    try {
-      rmdirSync(folder);
-    } catch {
-      // The file is there.
+  // The folder of the file, and one above it.
+  for (const name of ['x', 'one/two/x']) {
+    for (let i = 0; i < 40; i++) {
+      mkdirSync(folder);
+      const written = writeWhole(root, join(folder, name), Buffer.from('x'));
+      written.catch(() => undefined);
+      // oxlint-disable-next-line no-await-in-loop
+      for (let turns = i % 10; turns > 0; turns--) await turn();
+      try {
+        rmdirSync(folder);
+      } catch {
+        // The file, or a folder, is there.
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      await written;
+      rmSync(folder, { recursive: true });
     }
-    // oxlint-disable-next-line no-await-in-loop
-    await written;
-    rmSync(folder, { recursive: true });
   }
   t.pass('all were written');
 });
