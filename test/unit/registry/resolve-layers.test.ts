@@ -166,6 +166,9 @@ await test('the same image with every pull policy, also if a referrer has to be 
   registry.requests.length = 0;
   t.match(await resolve(registry, 'never', known), expected);
   t.same(registry.requests, [`head ${DISK}`]);
+  // As the registry's client does with --offline.
+  registry.failure = () => Promise.reject(new OverlaybdError('REMOTE', 'the network is not used'));
+  await t.rejects(resolve(registry, 'never', known), { code: 'REMOTE' }, 'not the ordinary image');
 });
 
 await test('the registry itself is asked for a trace if a mirror gives other bytes', async (t) => {
