@@ -138,11 +138,14 @@ export function decodeLayer(
 /** What a layer of a registry is called in its record if only its bytes were compared with its digest. */
 const COMPARED = 'compared';
 
-/** @param digest of all bytes of the blob, and `chunks` those of its chunks when it had that digest */
-export function encodeCompared(size: number, digest: string, chunks: ChunkDigests): Buffer {
+/**
+ * @param digest of all bytes of the blob
+ * @param chunks those of its chunks when it had that digest; null: it is a file
+ */
+export function encodeCompared(size: number, digest: string, chunks: ChunkDigests | null): Buffer {
   const digests = { blob: digest, plain: null };
   const facts: Facts = { format: COMPARED, size, hasTable: false, digests };
-  return packSections(facts, new Map([[CHUNKS, chunks.bytes]]));
+  return packSections(facts, new Map(chunks ? [[CHUNKS, chunks.bytes]] : []));
 }
 
 /**
@@ -156,11 +159,27 @@ export function comparedChunks(
   digest: string,
   name: string,
 ): ChunkDigests | null {
+  return ofCompared(content, size, digest, name, (sections) => chunksOfSections(sections, size));
+}
+
+/** Whether a file had the digest, by the content of its record. */
+export function wasCompared(content: Buffer, size: number, digest: string, name: string): boolean {
+  return ofCompared(content, size, digest, name, () => true) ?? false;
+}
+
+/** @returns null if the record is of something else */
+function ofCompared<T>(
+  content: Buffer,
+  size: number,
+  digest: string,
+  name: string,
+  found: (sections: SectionReader) => T,
+): T | null {
   try {
     const { value, sections } = unpackSections(content, name);
     const facts = value as Partial<Facts> | null;
     if (facts?.size !== size || !areDigests(facts.digests)) return null;
-    return facts.digests.blob === digest ? chunksOfSections(sections, size) : null;
+    return facts.digests.blob === digest ? found(sections) : null;
   } catch (error) {
     // Its checksum is right: another program has written it.
     if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;

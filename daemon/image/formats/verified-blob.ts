@@ -13,7 +13,7 @@ import { cachedOf, type SourceSpec } from '../disks/spec.js';
 import type { ContentRules, OpenTools } from './format.js';
 import { placesOf, type LayerPlaces } from './layer-places.js';
 import { settled } from './maybe-damage.js';
-import { comparedChunks, encodeCompared } from './layer-record.js';
+import { comparedChunks, encodeCompared, wasCompared } from './layer-record.js';
 
 type Tools = Pick<OpenTools, 'readers' | 'effort' | 'records'>;
 
@@ -71,30 +71,37 @@ async function verifyFile(
 ): Promise<void> {
   const source = tools.readers.source(file);
   const places = await placesOf(false, rules, tools, false);
-  if (await keptChunks(source, expected, places, tools)) return;
+  const content = await keptRecord(places, tools);
+  if (content && wasCompared(content, source.size, expected, source.name)) return;
   tools.effort.whole?.(source.size);
-  const hashed = new HashedSource(source, tools.effort, false, true);
+  const hashed = new HashedSource(source, tools.effort);
   const got = await hashed.digest();
   if (got !== expected) throw otherDigest(source, expected, got);
   const { records, key } = places;
-  if (records && key) {
-    await records.put(key, encodeCompared(source.size, expected, hashed.chunks as ChunkDigests));
-  }
+  // Its chunks need no digests: none is fetched again.
+  if (records && key) await records.put(key, encodeCompared(source.size, expected, null));
 }
 
 async function keptChunks(
   { name, size }: Pick<BlobSource, 'name' | 'size'>,
   expected: string,
+  places: LayerPlaces,
+  tools: Tools,
+): Promise<ChunkDigests | null> {
+  const content = await keptRecord(places, tools);
+  return content && comparedChunks(content, size, expected, name);
+}
+
+async function keptRecord(
   { records, key }: LayerPlaces,
   { effort }: Tools,
-): Promise<ChunkDigests | null> {
+): Promise<Buffer | null> {
   if (!records || !key) return null;
   const bytes = await records.sizeOf(key);
   if (bytes === null) return null;
   // Before it is read: a large one is left to another thread.
   effort.spend(Math.ceil(bytes / DECODED_BYTES_A_UNIT));
-  const content = await records.get(key);
-  return content && comparedChunks(content, size, expected, name);
+  return records.get(key);
 }
 
 /** Reads all bytes, and keeps in the fetcher what the chunks are. */

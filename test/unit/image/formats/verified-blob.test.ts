@@ -5,7 +5,12 @@ import type { CachedSpec } from '../../../../daemon/blob/cached-source.js';
 import { ChunkDigester, type ChunkDigests } from '../../../../daemon/blob/chunk-digests.js';
 import { ChunkMap } from '../../../../daemon/blob/chunk-map.js';
 import { ReaderFactory } from '../../../../daemon/image/disks/reader-factory.js';
-import { comparedChunks, encodeCompared } from '../../../../daemon/image/formats/layer-record.js';
+import type { SourceSpec } from '../../../../daemon/image/disks/spec.js';
+import {
+  comparedChunks,
+  encodeCompared,
+  wasCompared,
+} from '../../../../daemon/image/formats/layer-record.js';
 import { verifyStored } from '../../../../daemon/image/formats/verified-blob.js';
 import { UNBOUNDED } from '../../../../daemon/lib/effort.js';
 import { MemorySource } from '../../../support/memory-source.js';
@@ -130,6 +135,30 @@ await test('a layer of a layout, once: a record says that it was compared', asyn
   await verify(new FakeReaders(wrong));
   const other = `sha256:${createHash('sha256').update(wrong).digest('hex')}`;
   await t.rejects(verify(new FakeReaders(right), other), { code: 'BAD_CHECKSUM' });
+});
+
+await test('a file is hashed once: no chunk of it is fetched again', async (t) => {
+  let bytes = 0;
+  const { update } = ChunkDigester.prototype;
+  ChunkDigester.prototype.update = function (more) {
+    bytes += more.length;
+    return update.call(this, more);
+  };
+  t.teardown(() => (ChunkDigester.prototype.update = update));
+  const verify = async (spec: SourceSpec): Promise<number> => {
+    bytes = 0;
+    const readers = new FakeReaders(right);
+    await verifyStored(spec, digest, {}, { readers, effort: UNBOUNDED });
+    return bytes;
+  };
+  t.equal(await verify(cachedSpec()), right.length);
+  t.equal(await verify({ kind: 'file', name: 'blob', fd: -1, base: 0, size: right.length }), 0);
+  const content = encodeCompared(right.length, digest, null);
+  t.equal(wasCompared(content, right.length, digest, 'blob'), true);
+  t.equal(wasCompared(content, right.length + 1, digest, 'blob'), false);
+  t.equal(wasCompared(content, right.length, `sha256:${'0'.repeat(64)}`, 'blob'), false);
+  t.equal(wasCompared(content.subarray(0, -8), right.length, digest, 'blob'), false);
+  t.equal(comparedChunks(content, right.length, digest, 'blob'), null);
 });
 
 await test('a record that is damaged, or of something else, is none', async (t) => {
