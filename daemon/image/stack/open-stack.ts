@@ -54,7 +54,12 @@ export interface StackOptions extends OpenTools {
   readonly mayBeUpper: boolean;
 }
 
-type LayerOptions = Omit<StackOptions, 'files'> & { readonly files: BlobOpener };
+interface LowerOptions extends StackOptions {
+  /** The names of turboOCI layers that this opening has compared with their digests. */
+  readonly compared?: ReadonlySet<string>;
+}
+
+type LayerOptions = Omit<LowerOptions, 'files'> & { readonly files: BlobOpener };
 
 /**
  * Opens all layers of an image.
@@ -64,12 +69,12 @@ type LayerOptions = Omit<StackOptions, 'files'> & { readonly files: BlobOpener }
  */
 export async function openStack(plan: ImagePlan, options: StackOptions): Promise<OpenedLayer[]> {
   const { lowers, upper, name } = plan;
-  await unwrapAll(lowers, options);
+  await unwrapAll(plan, options);
   const contents = new Map<string, LayerContent>();
-  await openWhole(plan, options, contents);
+  const compared = await openWhole(plan, options, contents);
   const layers: OpenedLayer[] = [];
   for (const ref of lowers) {
-    layers.push(await openLower(ref, plan, options, contents));
+    layers.push(await openLower(ref, plan, { ...options, compared }, contents));
     // Before the next one is opened: there may be as many entries as there may be layers.
     checkStackEntries(lsmtLayersOf(layers), name);
     await checkTrees(layers, name);
@@ -93,24 +98,44 @@ export function wholeNotes(
   ];
 }
 
-/** Layers that may have to be read as a whole, which takes long. @param contents gets their contents */
+/**
+ * Layers that may have to be read as a whole, which takes long. Of turboOCI layers only the archives: the tables of a target count
+ * for each time that it is opened.
+ * @param contents gets their contents
+ * @returns the names of the archives that were compared
+ */
 async function openWhole(
   plan: ImagePlan,
   options: StackOptions,
   contents: Map<string, LayerContent>,
-): Promise<void> {
-  const { lowers, digests, tocs, ztocs } = plan;
-  if (!digests) return;
+): Promise<ReadonlySet<string>> {
+  const { lowers, digests, targets, tocs, ztocs } = plan;
+  const compared = new Set<string>();
+  if (!digests) return compared;
   const { openInParallel } = await import('./parallel-layers.js');
   const sizes = new Map<string, number>();
   for (const ref of lowers) {
     const key = keyOfRef(ref);
-    if (!digests.has(key) || tocs?.has(key) || ztocs?.has(key)) continue;
+    const isRead = targets?.has(key) ? archiveDigest(ref, plan) !== null : digests.has(key);
+    if (!isRead || tocs?.has(key) || ztocs?.has(key)) continue;
     sizes.set(key, (await options.files.open(ref)).size);
   }
-  await openInParallel(lowers, sizes, options.effort, (ref, effort) =>
-    openLower(ref, plan, { ...options, effort }, contents),
-  );
+  await openInParallel(lowers, sizes, options.effort, async (ref, effort) => {
+    const digest = archiveDigest(ref, plan);
+    if (digest === null) {
+      await openLower(ref, plan, { ...options, effort }, contents);
+      return;
+    }
+    try {
+      const { comparedArchive } = await import('./compared-archives.js');
+      await comparedArchive(await options.files.open(ref), digest, { ...options, effort });
+      compared.add(keyOfRef(ref));
+    } catch (error) {
+      // What is damaged is opened again with its layer, and fetched again then.
+      if (!maybeDamage(error)) throw error;
+    }
+  });
+  return compared;
 }
 
 /** Whether an image is made of files: then all of its layers must be. */
@@ -151,7 +176,7 @@ async function checkTrees(layers: readonly OpenedLayer[], name: string): Promise
 export async function openLower(
   ref: BlobRef,
   plan: ImagePlan,
-  options: StackOptions,
+  options: LowerOptions,
   contents = new Map<string, LayerContent>(),
 ): Promise<OpenedLayer> {
   // With the blobs beside it: those of tables of contents, of ztocs, of targets.
@@ -175,19 +200,12 @@ async function openOnce(
   const { layer: alone, findToc, isOfImage = false } = plan;
   const { files, effort, sink, mayBeUpper } = options;
   const blob = await files.open(ref);
-  let inner = await blob.content(effort, sink);
+  const targetRefs = targets?.get(keyOfRef(ref));
+  let inner = await contentOf(ref, blob, plan, options, isAgain);
   const toc = tocs?.get(keyOfRef(ref)) ?? null;
   const digests = plan.digests?.get(keyOfRef(ref)) ?? null;
   const recordKey: ContentRules['recordKey'] = async (ofSmall = false) =>
     (await import('../formats/layer-record.js')).recordKeyOf(blob, ofSmall);
-  const targetRefs = targets?.get(keyOfRef(ref));
-  if (targetRefs && digests?.blob && !insecureToc) {
-    // It says how its target is read.
-    const { verifyStored } = await import('../formats/verified-blob.js');
-    await verifyStored(blob.raw, digests.blob, { recordKey }, options);
-    // What was read of a registry before may have been other bytes.
-    if (cachedOf(blob.raw)) inner = await blob.reopen(effort, sink);
-  }
   const target = targetRefs ? await targetOf(targetRefs, blob, options) : null;
   const ztoc = ztocs?.get(keyOfRef(ref)) ?? null;
   const plainSource = async (of: BlobRef): Promise<BlobSource> =>
@@ -234,6 +252,29 @@ async function openOnce(
   const blobs = [blob, ...blobsOf(target)] as const;
   const found = await sourcesFor(content, blob, { dataBlobs, files, effort, mayBeUpper });
   return { ref, indexRef: null, role: 'lower', blobs, inner, content, target, ...found };
+}
+
+/** What the archive of a turboOCI layer must be compared with; null: it is another layer, or nothing says what it must be. */
+function archiveDigest(ref: BlobRef, { targets, digests, insecureToc }: ImagePlan): string | null {
+  const key = keyOfRef(ref);
+  if (insecureToc || !targets?.has(key)) return null;
+  return digests?.get(key)?.blob ?? null;
+}
+
+/** What is inside the wrappers of a layer's blob. */
+async function contentOf(
+  ref: BlobRef,
+  blob: PooledBlob,
+  plan: ImagePlan,
+  options: LayerOptions,
+  isAgain: boolean,
+): Promise<Unwrapped> {
+  const digest = archiveDigest(ref, plan);
+  if (digest === null || (!isAgain && options.compared?.has(keyOfRef(ref)))) {
+    return blob.content(options.effort, options.sink);
+  }
+  const { comparedArchive } = await import('./compared-archives.js');
+  return comparedArchive(blob, digest, options);
 }
 
 /** What the layer needs on the heap only while it is read is given back; all of it, if it cannot be opened. */
@@ -315,14 +356,12 @@ export async function openUpper(
  * Several at a time, since disks are waited for.
  * @throws OverlaybdError for the lowest that fails, after all that were begun have ended; not for damaged bytes
  */
-async function unwrapAll(
-  lowers: readonly BlobRef[],
-  { files, effort, sink }: StackOptions,
-): Promise<void> {
-  const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];
+async function unwrapAll(plan: ImagePlan, { files, effort, sink }: StackOptions): Promise<void> {
+  const distinct = [...new Map(plan.lowers.map((ref) => [keyOfRef(ref), ref])).values()];
   const opened = await settleEach(distinct, PARALLEL_FILES, async (ref) => {
     const blob = await files.open(ref);
-    await blob.content(effort, sink);
+    // What an archive has says nothing before it was compared.
+    if (archiveDigest(ref, plan) === null) await blob.content(effort, sink);
   });
   for (const each of opened) {
     // What is damaged is opened again with its layer, and fetched again then.
