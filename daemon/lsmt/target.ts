@@ -15,8 +15,13 @@ export interface LsmtTarget {
   readonly checkEnd?: (begin: number) => Promise<void>;
 }
 
-/** Each pass looks at all entries. Those of one file are in its order, unless the file system has scattered it. */
-const MAX_PASSES = 64;
+/**
+ * Entries that are looked at: each pass looks at all of them. Those of one file are in its order, unless the file system has
+ * scattered it.
+ */
+const MAX_LOOKS = 1 << 26;
+/** Passes that are made in any case. */
+const MIN_PASSES = 64;
 
 /**
  * Where the range begins that entries map without a gap up to a sector.
@@ -26,7 +31,8 @@ const MAX_PASSES = 64;
  */
 function mappedUpTo(log: EntryLog, first: number, layer: number, end: number): number | null {
   let begin = end;
-  for (let pass = 0; pass < MAX_PASSES; pass++) {
+  const passes = Math.max(MIN_PASSES, Math.floor(MAX_LOOKS / (log.count - first)));
+  for (let pass = 0; pass < passes; pass++) {
     const before = begin;
     for (let i = log.count - 1; i >= first; i--) {
       const tag = log.tagOf(i);

@@ -2,8 +2,7 @@
 
 import { TAR_BLOCK } from '../../blob/tar.js';
 import { areZeros } from '../../lib/bytes.js';
-import { looksLikeTar, parseHeader } from '../../tarball/header.js';
-import type { Place } from '../../tarball/place.js';
+import { looksLikeTar } from '../../tarball/header.js';
 
 export function isGzip(head: Buffer): boolean {
   return head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08;
@@ -31,9 +30,4 @@ const EMPTY_SIZES: ReadonlySet<number> = new Set([2 * TAR_BLOCK, 20 * TAR_BLOCK]
  */
 export function isEmptyArchive(head: Buffer, size: number): boolean {
   return EMPTY_SIZES.has(size) && areZeros(head);
-}
-
-/** Bytes of the file that a block is the header of; null: it is no header. @throws OverlaybdError BAD_FORMAT, LIMIT */
-export function fileSizeIn(block: Buffer, place: Place): number | null {
-  return looksLikeTar(block) ? parseHeader(block, place).size : null;
 }

@@ -4,11 +4,12 @@ import { describeRef, type BlobRef } from '../../blob/blob-ref.js';
 import { FilledSource } from '../../blob/filled-source.js';
 import { readFully, type BlobSource } from '../../blob/source.js';
 import { TAR_BLOCK } from '../../blob/tar.js';
-import { errorOf, mismatch } from '../../lib/fault.js';
+import { errorOf } from '../../lib/fault.js';
 import type { TargetName } from '../../registry/manifest-source.js';
 import { indexedSize, readGzipIndex } from '../../turbo/gzip-index.js';
 import type { PooledBlob } from './blob-pool.js';
-import { fileSizeIn, isArchiveBegin, isGzip } from '../formats/archives.js';
+import { isArchiveBegin, isGzip } from '../formats/archives.js';
+import { checkLastFile } from '../formats/last-file.js';
 import type { ContentRules, OpenTools } from '../formats/format.js';
 import { checkRegistryBytes } from './plan-limits.js';
 import type { BlobOpener } from './image-blobs.js';
@@ -87,20 +88,8 @@ function plainTarget(blob: PooledBlob, source: BlobSource): OpenedTarget {
   const filledTo = Math.ceil(source.size / TAR_BLOCK) * TAR_BLOCK;
   if (filledTo === source.size) return { ...own, source, end: {} };
   const filled = new FilledSource({ kind: 'filled', size: filledTo }, source);
-  const checkEnd = (begin: number): Promise<void> => checkLastFile(source, begin);
+  const checkEnd = (begin: number): Promise<void> => checkLastFile(source, begin, SECTION);
   return { ...own, filledTo, source: filled, end: { checkEnd } };
-}
-
-/** @param begin where the contents of its last file begin. @throws OverlaybdError BAD_FORMAT if it has lost some of them */
-async function checkLastFile(source: BlobSource, begin: number): Promise<void> {
-  const { name: blob, size } = source;
-  const offset = begin - TAR_BLOCK;
-  const header =
-    offset < 0 ? null : fileSizeIn(await readFully(source, offset, TAR_BLOCK), { blob, offset });
-  if (header !== null && begin + header <= size && begin + header > size - TAR_BLOCK) return;
-  const expected = `the header of a file that ends with the archive, at byte ${size}`;
-  const got = header === null ? 'no header' : `one of a file that ends at byte ${begin + header}`;
-  throw mismatch('BAD_FORMAT', { blob, section: SECTION, offset, expected, got });
 }
 
 async function openIndex(

@@ -6,14 +6,17 @@ import { checkTargetEnd } from '../../../daemon/lsmt/target.js';
 const SIZE = 20 * 512;
 
 /** @param entries device offset, length, moffset and layer. @returns what is checked */
-async function checked(entries: readonly [number, number, number, number][]): Promise<number[]> {
+async function checked(
+  entries: readonly [number, number, number, number][],
+  size = SIZE,
+): Promise<number[]> {
   const log = new EntryLog(entries.length + 1);
   // One of another layer, which is no part of it.
   log.push(0, 20, 0, 1);
   for (const entry of entries) log.push(...entry);
   const begins: number[] = [];
   const checkEnd = (begin: number): Promise<void> => Promise.resolve(void begins.push(begin));
-  await checkTargetEnd({ size: SIZE, checkEnd }, log, 1, 1);
+  await checkTargetEnd({ size, checkEnd }, log, 1, 1);
   return begins;
 }
 
@@ -29,6 +32,12 @@ await test('where the contents begin that go on to the end', async (t) => {
   ];
   t.same(await checked(inOrder), [10 * 512]);
   t.same(await checked(inOrder.toReversed()), [10 * 512], 'scattered');
+  const pieces = Array.from({ length: 1000 }, (_, i): [number, number, number, number] => {
+    return [2 * i, 1, 5000 + i, 1];
+  });
+  const size = 6000 * 512;
+  t.same(await checked(pieces, size), [5000 * 512]);
+  t.same(await checked(pieces.toReversed(), size), [5000 * 512], 'in very many pieces');
   t.same(
     await checked([
       [0, 2, 8, 1],

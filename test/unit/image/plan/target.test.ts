@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { test, type Test } from 'tap';
-import { writeArchive } from '../../../support/archive-writer.js';
+import { paxRecord, writeArchive } from '../../../support/archive-writer.js';
 import { gzipIndexOf, writeGzipIndex } from '../../../support/gzip-index-writer.js';
 import { openDevice, readRange, withDevice } from '../../../support/in-process.js';
 import { writeLsmt, type LsmtSegment } from '../../../support/lsmt-writer.js';
@@ -170,6 +170,34 @@ await test('an archive that ends with the last byte of its last file', async (t)
   const empty = { 'ext4.fs.meta': none, 'layer.tar': Buffer.alloc(0) };
   const fromEmpty = await bytesOf(await folder(t, [plain], empty));
   t.ok(fromEmpty.subarray(4 * SECTOR, 5 * SECTOR).equals(own.subarray(0, SECTOR)), 'without bytes');
+});
+
+await test('the size of the last file is in an extended header', async (t) => {
+  const bytes = randomBytes(7, 1000);
+  const ofSize = (size: number, more: string): Buffer =>
+    writeArchive([
+      { name: 'a', content: textBytes(8, 3000) },
+      { name: 'pax', type: 'x', content: paxRecord('size', `${size}`) + more },
+      // As of a file whose size does not fit the field.
+      { name: 'b', content: bytes, size: 0 },
+    ]);
+  const opened = async (size: number, more = ''): Promise<Buffer> => {
+    const whole = ofSize(size, more);
+    const begin = whole.indexOf(bytes);
+    const index = layer([{ offset: 4, length: 2, moffset: begin / SECTOR, tag: 1 }]);
+    const target = whole.subarray(0, begin + bytes.length);
+    return bytesOf(await folder(t, [plain], { 'ext4.fs.meta': index, 'layer.tar': target }));
+  };
+  // Records of several blocks, in one of which something looks like a header.
+  const fake = writeArchive([{ name: 'fake', content: '' }]).toString('latin1', 0, 512);
+  for (const more of ['', paxRecord('comment', 'x'.repeat(3000)), paxRecord('comment', fake)]) {
+    const got = await opened(bytes.length, more);
+    t.ok(got.subarray(4 * SECTOR, 4 * SECTOR + bytes.length).equals(bytes));
+  }
+  await t.rejects(opened(bytes.length + 1), {
+    code: 'BAD_FORMAT',
+    message: /expected the header of a file that ends with the archive/,
+  });
 });
 
 await test('a damaged target is EIO, and the rest can be read', async (t) => {
