@@ -20,7 +20,7 @@ import { OCI_INDEX, OCI_MANIFEST, REF_NAME, SOCI_ARTIFACTS } from './media-types
 import { isImageEntry, platformOf } from './platform.js';
 import { firstOf, LayoutReferrers } from './layout-referrers.js';
 import { parseReference, type LayoutReference } from './reference.js';
-import { fallbackTag, parseReferrers } from './referrers.js';
+import { fallbackTag, hasUsefulReferrer, overlaybdReferrers, parseReferrers } from './referrers.js';
 import type { ImagePlace, ManifestName } from './image-place.js';
 import type { PlacedIndex } from './soci-index.js';
 import { checkSize, resolveManifest } from './resolve-manifest.js';
@@ -176,6 +176,7 @@ function placeOf(
     referrers: async (digest) => {
       const tagged = entries.find((entry) => tagOf(entry) === fallbackTag(digest));
       const tagList = tagged ? parseReferrers((await manifest(tagged)).bytes, name) : null;
+      if (tagList && isEnough(tagList, entries)) return { entries: tagList, problem: null };
       // Some tools list referrers among the images.
       const { entries: others, problem } = await referrers.of(digest);
       const known = new Set(tagList?.map((each) => each.digest));
@@ -183,6 +184,12 @@ function placeOf(
       return { entries: [...(tagList ?? []), ...unknown], problem };
     },
   };
+}
+
+/** Whether no referrer that index.json lists would be preferred: to find those of one image, the manifests of all are read. */
+function isEnough(tagList: readonly Descriptor[], entries: readonly Descriptor[]): boolean {
+  if (overlaybdReferrers(tagList).length > 0) return true;
+  return hasUsefulReferrer(tagList) && overlaybdReferrers(entries).length === 0;
 }
 
 async function lookAt(path: string): Promise<BlobKind> {
