@@ -27,7 +27,7 @@ export function builder(yargs: Argv): Argv<AttachCommandArguments> {
   return attachOptions(yargs)
     .positional('image', {
       describe:
-        'an export of the running daemon, an image of a registry, an image configuration, or layer blobs, bottom first',
+        'an export of the running daemon, an image of a registry, an image configuration, or layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first',
       type: 'string',
       array: true,
     })

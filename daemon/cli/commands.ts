@@ -28,12 +28,12 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     usage: 'inspect <image..>',
-    describe: 'show what is in images and layer blobs',
+    describe: 'show what is in images and their layers',
     load: () => import('./inspect.js'),
   },
   {
     usage: 'verify <image..>',
-    describe: 'check every byte of images and layer blobs',
+    describe: 'check every byte of images and their layers',
     load: () => import('./verify.js'),
   },
   {

@@ -31,7 +31,7 @@ export function builder(yargs: Argv): Argv<ExportsArguments> {
     .positional('name', { describe: 'of add and rm: name of the export', type: 'string' })
     .positional('image', {
       describe:
-        'of add: an image of a registry, an image configuration, or layer blobs, bottom first',
+        'of add: an image of a registry, an image configuration, or layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first',
       type: 'string',
       array: true,
     })

@@ -19,7 +19,7 @@ export function builder(yargs: Argv): Argv<InspectArguments> {
   return besideOptions(registryOptions(yargs))
     .positional('image', {
       describe:
-        'an image of a registry, an image configuration (config.v1.json), layer blobs, bottom first, or one file of an upper',
+        'an image of a registry, an image configuration (config.v1.json), layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first, or one file of an upper',
       type: 'string',
       array: true,
     })

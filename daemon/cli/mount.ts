@@ -49,7 +49,7 @@ export function builder(yargs: Argv): Argv<MountArguments> {
   return attachOptions(yargs)
     .positional('image', {
       describe:
-        'an image of a registry, an image configuration, layer blobs (bottom first), or an export of the running daemon; then the folder to mount on',
+        'an image of a registry, an image configuration, layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first, or an export of the running daemon; then the folder to mount on',
       type: 'string',
       array: true,
     })

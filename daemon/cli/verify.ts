@@ -19,7 +19,7 @@ export function builder(yargs: Argv): Argv<VerifyArguments> {
   return besideOptions(registryOptions(yargs))
     .positional('image', {
       describe:
-        'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
+        'an image of a registry, an image configuration (config.v1.json), or layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first',
       type: 'string',
       array: true,
     })
@@ -27,9 +27,9 @@ export function builder(yargs: Argv): Argv<VerifyArguments> {
     .example('$0 verify config.v1.json', 'check all layers of an image, and its upper')
     .example('$0 verify layer.obd', 'check one blob')
     .epilogue(
-      'Checks headers, indexes, checksums, and that every block decodes. Prints one line for each\n' +
-        'problem. Exit codes: 0 no problem, 1 a problem or an interrupted check, 2 the command line\n' +
-        'is wrong.',
+      'Checks headers, indexes, checksums and digests, and that every block decodes. Prints one line\n' +
+        'for each problem. Exit codes: 0 no problem, 1 a problem or an interrupted check, 2 the\n' +
+        'command line is wrong.',
     );
 }
 

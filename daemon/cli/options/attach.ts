@@ -79,7 +79,7 @@ export function attachOptions<T>(yargs: Argv<T>): Argv<T & AttachArguments> {
 export function sourceOf(words: readonly string[]): AttachSource {
   const [first] = words;
   if (first === undefined) {
-    throw errorOf('BAD_ARGUMENT', {}, 'name an export, an image configuration or layer blobs');
+    throw errorOf('BAD_ARGUMENT', {}, 'name an image or an export');
   }
   const isFile = existsSync(first);
   if (words.length === 1 && !isFile && !first.includes('/') && !hasImagePrefix(first)) {

@@ -59,13 +59,14 @@ export function besideOptions<T>(yargs: Argv<T>): Argv<T & BesideArguments> {
       requiresArg: true,
     })
     .option('soci-index', {
-      describe: 'DIGEST, REFERENCE or FILE: the SOCI index of the image; or "none"',
+      describe:
+        'DIGEST, HOST/REPOSITORY:TAG, oci:DIR:TAG or FILE: the SOCI index of the image; or "none"',
       type: 'string',
       requiresArg: true,
     })
     .option('blobs', {
       describe:
-        'PATH: the folder with the data blobs of the Nydus image or the devices of the EROFS image',
+        'PATH: the folder with the data blobs of the Nydus image or the devices of the EROFS image, or its only device',
       type: 'string',
       requiresArg: true,
     });

@@ -22,7 +22,7 @@ export function exportOptions<T>(yargs: Argv<T>): Argv<T & ExportArguments> {
   return besideOptions(yargs)
     .positional('image', {
       describe:
-        'an image of a registry, an image configuration (config.v1.json), or layer blobs, bottom first',
+        'an image of a registry, an image configuration (config.v1.json), or layers (OverlayBD, tar, gzip, zstd, eStargz...), bottom first',
       type: 'string',
       array: true,
     })
