@@ -317,7 +317,8 @@ async function checkStack(
     const content = layer?.content;
     if (layer?.missing) problems.addError(i, layer.missing);
     if (content?.kind === 'raw') {
-      run.notes.push('a raw disk image: it has no index and no checksums of its own');
+      const about = 'a raw disk image: it has no index and no checksums of its own';
+      run.notes.push(about, ...content.doubts);
     } else if (content?.kind === 'half upper') {
       const other = content.part === 'data' ? 'index' : 'data';
       problems.addError(

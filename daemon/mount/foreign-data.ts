@@ -60,6 +60,11 @@ const CONTAINERS: readonly Signature[] = [
   { at: 257, bytes: 'ustar', what: 'a tar archive' },
   { at: 0, bytes: '\x1f\x8b\x08', what: 'a gzip file' },
   { at: 0, bytes: '\x28\xb5\x2f\xfd', what: 'a zstd file' },
+  { at: 0, bytes: '\xfd7zXZ\0', what: 'an xz file' },
+  { at: 0, bytes: 'BZh', what: 'a bzip2 file' },
+  { at: 0, bytes: 'PK\x03\x04', what: 'a zip file' },
+  { at: 0, bytes: '\x04\x22\x4d\x18', what: 'an lz4 file' },
+  { at: 0, bytes: '7z\xbc\xaf\x27\x1c', what: 'a 7z file' },
   { at: 0, bytes: 'QFI\xfb', what: 'a qcow2 image' },
 ];
 

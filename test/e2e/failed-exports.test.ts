@@ -96,13 +96,13 @@ await t.test('strict: a failed export ends the start, or the reload', async (tes
 });
 
 await t.test('strict: a raw disk image that looks like something else is refused', async (test) => {
-  const packed = join(shortFolder(test), 'disk.img.xz');
-  writeFileSync(packed, Buffer.concat([Buffer.from('fd377a585a00', 'hex'), Buffer.alloc(2000)]));
+  const packed = join(shortFolder(test), 'disk.qcow2');
+  writeFileSync(packed, Buffer.concat([Buffer.from('514649fb0000', 'hex'), Buffer.alloc(2000)]));
   const refused = await runDaemon(['serve', '--strict', packed, '-l', 'tcp://127.0.0.1:0']);
   test.equal(refused.code, 1);
-  test.match(refused.stderr, /disk\.img\.xz: .*begins as a xz file/);
+  test.match(refused.stderr, /disk\.qcow2: .*begins as a qcow2 file/);
   const daemon = await DaemonProcess.start(test, [packed]);
-  test.match(daemon.log, /warn.*: served as a raw disk image, but it begins as a xz file/);
+  test.match(daemon.log, /warn.*: served as a raw disk image, but it begins as a qcow2 file/);
   test.match(
     daemon.log,
     /warn.*: served as a raw disk image, but its size of 2006 bytes is not a multiple/,

@@ -7,7 +7,7 @@ import { hasErofsMagic } from './file-signs.js';
 import { hexOf } from '../../lib/bytes.js';
 import { quoted } from '../../lib/printable.js';
 import type { Content } from './format.js';
-import { rawDiskDoubts } from './raw-disk-checks.js';
+import { isSurelyPacked, packedAs, rawDiskDoubts } from './raw-disk-checks.js';
 
 /** Of the begin of a blob, in messages: as many as the longest magic. */
 const SHOWN_BYTES = 8;
@@ -16,8 +16,13 @@ export const raw: Content = {
   kind: 'content',
   name: 'raw',
   open: async ({ source }, head, { mayBeRaw }) => {
+    const got = beginOf(head);
+    const packed = packedAs(head);
+    if (packed !== null && (!mayBeRaw || isSurelyPacked(head, source.size, source.name))) {
+      const facts = { blob: source.name, offset: 0, got };
+      throw new OverlaybdError('BAD_FORMAT', `${source.name}: ${packed}`, { facts });
+    }
     if (!mayBeRaw) {
-      const got = beginOf(head);
       const why = `neither an LSMT layer nor an archive of files: no such header: ${got}`;
       const facts = { blob: source.name, offset: 0, got };
       throw new OverlaybdError('BAD_FORMAT', `${source.name}: ${why}`, { facts });

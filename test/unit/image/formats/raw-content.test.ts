@@ -23,3 +23,19 @@ await test('what a blob begins with that must be a layer', async (t) => {
     });
   }
 });
+
+async function openXz(mayBeRaw: boolean, size: number): Promise<unknown> {
+  const head = Buffer.alloc(size);
+  head.write('\xfd7zXZ\0', 'latin1');
+  const inner = { source: new MemorySource(head, 'layer') } as unknown as Unwrapped;
+  const rules = { mayBeRaw } as unknown as ContentRules;
+  return raw.open(inner, head, rules, {} as unknown as OpenTools);
+}
+
+await test('a packed file is no disk, and no layer', async (t) => {
+  const message =
+    'layer: it begins as an xz file does: a layer may be plain, in gzip or in zstd, and a disk plain: unpack it first (xz -d)';
+  await t.rejects(openXz(false, 1024), { code: 'BAD_FORMAT', message });
+  await t.rejects(openXz(true, 1000), { code: 'BAD_FORMAT', message });
+  t.match(await openXz(true, 1024), { kind: 'raw', doubts: [/^it begins as an xz file/] });
+});
