@@ -9,12 +9,20 @@ import { isErofs } from '../erofs/reader/superblock.js';
 import { ErofsImage } from '../erofs/reader/image.js';
 import { addTree, type TreeRules } from '../erofs/reader/layer-tree.js';
 import { counted } from '../lib/counted.js';
+import { errorOf } from '../lib/fault.js';
 import type { Effort } from '../lib/effort.js';
 import { LayerTreeBuilder } from '../tree/builder.js';
 import type { LayerTree } from '../tree/layer-tree.js';
 import { FileReader } from './file-contents.js';
 import { isHidingDevice, restored } from './escapes.js';
-import { ObjectTableBuilder } from './object-table.js';
+import { objectPath } from './open-objects.js';
+import {
+  NO_NAME,
+  objectAt,
+  ObjectPlaces,
+  ObjectTableBuilder,
+  type ObjectTable,
+} from './object-table.js';
 import type { ObjectsSpec } from './objects-source.js';
 
 /** The first word of an image. */
@@ -72,15 +80,16 @@ export async function openComposefs(
   }
   if (left > 0) notes.push(`${name}: ${counted(left, 'socket')} left out`);
   const finished = table.finish();
+  const folder = store === null ? null : await realStore(store);
+  if (folder !== null && table.objects > 0 && !(await hasSomeObject(folder, finished))) {
+    notes.push(
+      `${name}: ${store} has none of the first objects of the image: is it the right folder?`,
+    );
+  }
   return {
     tree: tree.finish(),
     objectCount: table.objects,
-    objects: {
-      kind: 'objects',
-      name,
-      table: finished,
-      store: store === null ? null : await realStore(store),
-    },
+    objects: { kind: 'objects', name, table: finished, store: folder },
     notes,
   };
 }
@@ -107,10 +116,31 @@ function rulesOf(image: ErofsImage, table: ObjectTableBuilder): TreeRules {
   };
 }
 
-/** @throws OverlaybdError NOT_FOUND, IO */
+/** As many of the first entries of the table are looked at. */
+const FIRST_ENTRIES = 16;
+
+/** Whether a folder has one of the first objects of an image, or these have no names. @throws OverlaybdError IO */
+async function hasSomeObject(store: string, table: ObjectTable): Promise<boolean> {
+  const places = new ObjectPlaces(table);
+  let isMissing = false;
+  for (let i = 0; i < Math.min(table.count, FIRST_ENTRIES); i++) {
+    if (places.imageOffset(i) !== null) continue;
+    const object = objectAt(table, i);
+    if (object.name === NO_NAME) continue;
+    if (await fileExists(objectPath(store, object))) return true;
+    isMissing = true;
+  }
+  return !isMissing;
+}
+
+/** @throws OverlaybdError NOT_FOUND, BAD_ARGUMENT if it is no folder, IO */
 async function realStore(store: string): Promise<string> {
   const missing = `${store}: there is no such folder of objects`;
   if (!(await fileExists(store))) throw new OverlaybdError('NOT_FOUND', missing);
+  if (!(await fileExists(`${store}/.`))) {
+    const why = 'not a folder: --objects names the folder of objects';
+    throw errorOf('BAD_ARGUMENT', { path: store }, why);
+  }
   try {
     const real = await realpath(store);
     return real === '/' ? '' : real;

@@ -18,6 +18,8 @@ import { treeOfDevice } from '../support/erofs/tree-of-device.js';
 import { withLoopMount } from '../support/fuse-loop.js';
 import { withDevice } from '../support/in-process.js';
 import { expectedTree, requireLazyFixtures } from '../support/lazy-fixtures.js';
+import { imageManifest } from '../support/memory-registry.js';
+import { LayoutWriter } from '../support/layout-writer.js';
 import { requireTool } from '../support/tools.js';
 
 tap.setTimeout(300_000);
@@ -133,6 +135,12 @@ await test('an image without its store, and a store without an image of the kind
       1,
       /\/nonexistent: there is no such folder of objects/,
     ],
+    [[image, '--objects', image], 2, /image\.cfs: not a folder: --objects names the folder/],
+    [
+      [image, '--objects', root],
+      0,
+      /has none of the first objects of the image: is it the right folder\?/,
+    ],
     [[image, '--objects', ''], 2, /--objects: needs a value/],
     [
       [join(root, 'f03-tar-pax/layer.tar'), ...objects],
@@ -150,4 +158,22 @@ await test('an image without its store, and a store without an image of the kind
     t.equal(got.code, code, words.join(' '));
     t.match(got.stdout + got.stderr, message);
   }
+});
+
+await test('the layer of an image in a layout, with its store', async (t) => {
+  const root = requireLazyFixtures(t);
+  if (root === null) return;
+  const layout = new LayoutWriter(join(shortFolder(t), 'layout'));
+  const layer = layout.blob(readFileSync(join(root, FIXTURE, 'image.cfs')), null);
+  layout.manifest(imageManifest([layer]), 'one');
+  layout.manifest(imageManifest([layer, layer]), 'two');
+  const objects = ['--objects', join(root, FIXTURE, 'objects')];
+  const one = [`oci:${layout.folder}:one`, ...objects];
+  const cat = await runDaemon(['cat', ...one, '--', '/bin/su']);
+  t.equal(cat.code, 0, cat.stderr);
+  t.equal(cat.stdout, readFileSync(join(root, FIXTURE, 'objects', SMALL), 'utf8'));
+  t.equal((await runDaemon(['verify', ...one])).code, 0);
+  const two = await runDaemon(['ls', `oci:${layout.folder}:two`, ...objects]);
+  t.equal(two.code, 2);
+  t.match(two.stderr, /--objects: only for an image of 1 layer, and it has 2 layers/);
 });

@@ -43,11 +43,17 @@ export function checkBeside(
   isOfLayers: boolean,
 ): void {
   const name = describeRef(named[0] as BlobRef);
-  const isForOne =
-    tocBlob !== null || tocDigest !== null || objects !== undefined || blobs !== undefined;
-  if (isForOne && !(isOfLayers && named.length === 1)) {
-    const why = `--toc-blob, --toc-digest, --objects and --blobs work only for a single layer that is given as a file`;
-    throw errorOf('BAD_ARGUMENT', name, why);
+  const isImage = named[0]?.kind === 'image';
+  // Whether an image has one layer is known later: see withObjects.
+  const forOne = [
+    tocBlob === null ? [] : '--toc-blob',
+    tocDigest === null ? [] : '--toc-digest',
+    objects === undefined || isImage ? [] : '--objects',
+    blobs === undefined ? [] : '--blobs',
+  ].flat();
+  if (forOne.length > 0 && !(isOfLayers && named.length === 1)) {
+    const why = `only for a single layer that is given as a file`;
+    throw errorOf('BAD_ARGUMENT', within(name, forOne.join(', ')), why);
   }
   if (sociIndex !== undefined && named[0]?.kind !== 'image') {
     const why = `only for images of registries and layouts; --ztoc names the ztocs of layers`;
@@ -80,6 +86,21 @@ export function planBeside(
     ...(blobs !== undefined && { dataBlobs: { folder: blobs, refs: new Map(), bootstrap: null } }),
     ...(hasZtocs && { ztocs: ztocsOf(lowers, ztocs, tocDigest) }),
   };
+}
+
+/**
+ * The plan of an image with the folder that has the objects of its layer, a composefs image.
+ * @throws OverlaybdError BAD_ARGUMENT if it has several layers
+ */
+export function withObjects<Plan extends Pick<ChosenPlan, 'name' | 'lowers'>>(
+  plan: Plan,
+  { objects }: Partial<Beside> = {},
+): Plan {
+  if (objects === undefined) return plan;
+  if (plan.lowers.length === 1) return { ...plan, objects };
+  const got = counted(plan.lowers.length, 'layer');
+  const place = { ...within(plan.name, '--objects'), expected: '1 layer', got };
+  throw errorOf('BAD_ARGUMENT', place, `only for an image of 1 layer, and it has ${got}`);
 }
 
 /**

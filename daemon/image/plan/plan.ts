@@ -17,7 +17,14 @@ import { mapEach } from '../../lib/gate.js';
 import type { TocDigests } from '../../registry/toc-annotations.js';
 import type { PooledBlob } from './blob-pool.js';
 import { describeBlobs, type Beside } from './image-source.js';
-import { checkBeside, checkZtocs, indexOf, planBeside, withChoices } from './beside-plan.js';
+import {
+  checkBeside,
+  checkZtocs,
+  indexOf,
+  planBeside,
+  withChoices,
+  withObjects,
+} from './beside-plan.js';
 import type { ImageBlobs } from './image-blobs.js';
 import { planConfig, type UpperRefs } from './config-plan.js';
 import { checkLayerCount, checkRegistryBytes } from './plan-limits.js';
@@ -120,7 +127,8 @@ async function planAll(
   checkLayerCount(blobs.length, describeRef(first));
   if (beside) checkBeside(beside, blobs, first.kind !== 'image');
   if (first.kind === 'image' && blobs.length === 1) {
-    return planReference(first.reference, remote(), await indexOf(beside));
+    const plan = await planReference(first.reference, remote(), await indexOf(beside));
+    return withObjects(plan, beside);
   }
   const lowers = blobs.map(absoluteRef);
   const distinct = [...new Map(lowers.map((ref) => [keyOfRef(ref), ref])).values()];

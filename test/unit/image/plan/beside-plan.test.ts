@@ -8,6 +8,7 @@ import {
   indexOf,
   planBeside,
   withChoices,
+  withObjects,
 } from '../../../../daemon/image/plan/beside-plan.js';
 
 const NOTHING = { tocBlob: null, tocDigest: null, ztocs: [] };
@@ -22,11 +23,11 @@ await test('what fits', (t) => {
   const wrong: [Parameters<typeof checkBeside>, RegExp][] = [
     [
       [{ ...NOTHING, tocDigest: digest }, [one, two], true],
-      /only for a single layer that is given as a file/,
+      /^\/one: --toc-digest: only for a single layer that is given as a file/,
     ],
     [
-      [{ ...NOTHING, tocBlob: '/toc' }, [image], false],
-      /only for a single layer that is given as a file/,
+      [{ ...NOTHING, tocBlob: '/toc', blobs: '/b', objects: '/o' }, [image], false],
+      /--toc-blob, --blobs: only for a single layer that is given as a file/,
     ],
     [
       [{ ...NOTHING, ztocs: ['/a'] }, [one, two], true],
@@ -103,4 +104,15 @@ await test('a SOCI index that is named', async (t) => {
   const given = { ...NOTHING, sociIndex: digest };
   checkBeside(given, [refOfText('docker://example/app:1')], false);
   t.throws(() => checkBeside(given, [one], true), { code: 'BAD_ARGUMENT' });
+});
+
+await test('objects of an image: it has one layer', (t) => {
+  const image = { name: 'image', lowers: [one] };
+  t.same(withObjects(image, {}), image);
+  t.same(withObjects(image, { objects: '/o' }), { ...image, objects: '/o' });
+  t.throws(() => withObjects({ ...image, lowers: [one, two] }, { objects: '/o' }), {
+    code: 'BAD_ARGUMENT',
+    message: 'image: --objects: only for an image of 1 layer, and it has 2 layers',
+  });
+  t.end();
 });

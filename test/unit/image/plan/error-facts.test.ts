@@ -109,7 +109,11 @@ const beside = (more: Partial<Beside>, count = 1): (() => void) => {
 const plan = { name: '/0', lowers: [fileRef('/0')], upper: null, trace: null, mayBeRaw: true };
 
 const ROWS: Record<string, ErrorRow> = {
-  'options for one layer': [beside({ objects: '/o' }, 2), 'BAD_ARGUMENT', { image: '/0' }],
+  'options for one layer': [
+    beside({ objects: '/o' }, 2),
+    'BAD_ARGUMENT',
+    { image: '/0', section: '--objects' },
+  ],
   'a SOCI index': [
     beside({ sociIndex: 'x' }),
     'BAD_ARGUMENT',
