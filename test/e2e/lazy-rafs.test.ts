@@ -85,7 +85,7 @@ await test('f42-nydus-v6-bootstrap-only: its tree without its blob', async (t) =
   t.equal(inspected.code, 0, inspected.stderr);
   t.match(inspected.stdout, /RAFS v6 .* in lz4, digests by blake3, 1 data blob, in an archive/);
   t.match(inspected.stdout, /3517 inodes/);
-  const missing = /1 data blob with its files cannot be found: cdde6f5645daea41[0-9a-f]+: name the/;
+  const missing = /a data blob that its files need is missing: cdde6f5645daea41[0-9a-f]+: /;
   t.match(inspected.stdout, missing);
   const verified = await runDaemon(['verify', layer]);
   t.equal(verified.code, 1);
@@ -95,7 +95,12 @@ await test('f42-nydus-v6-bootstrap-only: its tree without its blob', async (t) =
     { code: 'NOT_FOUND', message: missing },
   );
   const elsewhere = withDevice([layer], () => undefined, { blobs: join(root, ZSTD, 'blobs') });
-  await t.rejects(elsewhere, { code: 'NOT_FOUND', message: /: they are not in .*blobs$/ });
+  await t.rejects(elsewhere, { code: 'NOT_FOUND', message: /: it is not in .*blobs$/ });
+  const file = withDevice([layer], () => undefined, { blobs: layer });
+  await t.rejects(file, {
+    code: 'BAD_ARGUMENT',
+    message: /gz: not a folder: for a Nydus image --blobs/,
+  });
 });
 
 const REFUSED: [file: string, code: string, message: RegExp][] = [
@@ -206,7 +211,7 @@ await test('a Nydus image in a layout opens by its name', async (t) => {
   t.equal(less.code, 1);
   t.match(
     less.stdout,
-    /1 data blob with its files cannot be found: .*: the manifest does not have/,
+    /a data blob that its files need is missing: .*: the manifest does not have it/,
   );
 });
 

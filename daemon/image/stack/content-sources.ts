@@ -4,7 +4,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileRef, pathOfRef, registryRefOf, type BlobRef } from '../../blob/blob-ref.js';
 import type { BlobSource } from '../../blob/source.js';
 import { OverlaybdError } from '../../errors.js';
-import { counted } from '../../lib/counted.js';
+import { fileExists } from '../../blob/file-jobs.js';
+import { errorOf } from '../../lib/fault.js';
 import type { Effort } from '../../lib/effort.js';
 import type { PooledBlob } from '../plan/blob-pool.js';
 import { deviceAdvice, deviceFile, describeDevice } from './device-files.js';
@@ -57,6 +58,7 @@ export async function sourcesOf(
       missing: null,
     };
   }
+  if (needs.some((need) => !need.isLayer && !need.device)) await checkFolder(dataBlobs);
   const sources: (ContentSource | null)[] = [];
   const seeds: string[] = [];
   const missing: LayerNeed[] = [];
@@ -83,6 +85,14 @@ export async function sourcesOf(
   const error = blobsMissing(tree.name, missing, dataBlobs);
   if (!mayBeUpper) throw error;
   return { sources, seeds, missing: error };
+}
+
+/** @throws OverlaybdError BAD_ARGUMENT if --blobs names a file; one that does not exist has no blobs */
+async function checkFolder(dataBlobs: DataBlobs | null): Promise<void> {
+  const folder = dataBlobs?.folder ?? null;
+  if (folder === null || !(await fileExists(folder)) || (await fileExists(`${folder}/.`))) return;
+  const why = 'not a folder: for a Nydus image --blobs names the folder with its data blobs';
+  throw errorOf('BAD_ARGUMENT', { path: folder }, why);
 }
 
 /** The blob that says more of a data blob; null: none is needed. */
@@ -152,14 +162,19 @@ function blobsMissing(
   const named = missing.slice(0, MAX_NAMED).map(nameOf).join(', ');
   const more = missing.length > MAX_NAMED ? ` and ${missing.length - MAX_NAMED} more` : '';
   const [first] = missing;
+  const isOne = missing.length === 1;
+  const [they, are] = isOne ? ['it', 'is'] : ['they', 'are'];
   const where = first?.device
     ? deviceAdvice(first.device)
     : dataBlobs === null
-      ? 'name the folder that has them with --blobs'
+      ? `name the folder that has ${isOne ? 'it' : 'them'} with --blobs`
       : dataBlobs.folder === null
-        ? 'the manifest does not have them'
-        : `they are not in ${dataBlobs.folder}`;
-  const what = counted(missing.length, 'data blob');
-  const message = `${blob}: ${what} with its files cannot be found: ${named}${more}: ${where}`;
+        ? `the manifest does not have ${isOne ? 'it' : 'them'}`
+        : `${they} ${are} not in ${dataBlobs.folder}`;
+  const kind = first?.device ? 'device' : 'data blob';
+  const what = isOne
+    ? `a ${kind} that its files need is`
+    : `${missing.length} ${kind}s that its files need are`;
+  const message = `${blob}: ${what} missing: ${named}${more}: ${where}`;
   return new OverlaybdError('NOT_FOUND', message, { facts: { blob } });
 }
