@@ -25,14 +25,20 @@ export function exportUri(listening: readonly string[], name: string): string | 
 /** @throws OverlaybdError NOT_FOUND with the exports that there are */
 export function checkExport(name: string, exports: readonly string[]): void {
   if (exports.includes(name)) return;
-  const few = exports.slice(0, MOST_LISTED).map((each) => quoted(each));
+  const few = exports.slice(0, MOST_LISTED).map(shownName);
   const more = exports.length - few.length;
   const list =
     few.length === 0
       ? 'it has none'
       : `it has ${few.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-  const message = `export ${quoted(name)}: the daemon has no such export, and there is no such file; ${list}`;
+  // Names of files and exports have no colon, most of the time.
+  const hint = name.includes(':') ? `; for an image of a registry write docker://${name}` : '';
+  const message = `${quoted(name)}: there is no such file, and the daemon has no such export${hint}; ${list}`;
   throw new OverlaybdError('NOT_FOUND', message);
+}
+
+function shownName(name: string): string {
+  return name === '' ? 'the default export ("")' : quoted(name);
 }
 
 /** Whether a word is an NBD URI and not a path or the name of an export. */

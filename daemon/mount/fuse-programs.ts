@@ -67,7 +67,7 @@ export async function filesystemProgram(
   }
   throw new OverlaybdError(
     'PROGRAM_MISSING',
-    `${program.names.at(-1)}: not found; ${program.install}`,
+    `${program.names.at(-1)}: not found; ${program.install}; or look inside without a mount: overlaybd-nbd ls, cat, cp`,
   );
 }
 

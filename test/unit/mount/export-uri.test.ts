@@ -59,8 +59,11 @@ await test('an export that a daemon does not have: those that it has', (t) => {
   t.doesNotThrow(() => checkExport('web', ['db', 'web']));
   t.throws(() => checkExport('wbe', ['db', 'web']), {
     code: 'NOT_FOUND',
+    message: '"wbe": there is no such file, and the daemon has no such export; it has "db", "web"',
+  });
+  t.throws(() => checkExport('redis:7', ['']), {
     message:
-      'export "wbe": the daemon has no such export, and there is no such file; it has "db", "web"',
+      '"redis:7": there is no such file, and the daemon has no such export; for an image of a registry write docker://redis:7; it has the default export ("")',
   });
   t.throws(() => checkExport('x', []), { message: /; it has none$/ });
   const many = Array.from({ length: 25 }, (_, i) => `e${i}`);

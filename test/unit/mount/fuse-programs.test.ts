@@ -36,7 +36,8 @@ await test('a missing program is named with its package', async (t) => {
   const none = only();
   await t.rejects(filesystemProgram('a', 'ext4', none, false), {
     code: 'PROGRAM_MISSING',
-    message: 'fuse2fs: not found; apt install fuse2fs',
+    message:
+      'fuse2fs: not found; apt install fuse2fs; or look inside without a mount: overlaybd-nbd ls, cat, cp',
   });
   await t.rejects(nbdfuseProgram(none), { message: /^nbdfuse: not found; apt install libnbd-bin/ });
   await t.rejects(fusermountProgram(none), { message: /^fusermount3: not found; apt install/ });
