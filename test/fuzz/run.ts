@@ -1,9 +1,8 @@
 // Runs the cases of a target one after the other, until the time is up or one fails, and prints the result.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { FuzzOptions } from './options.js';
 import { Watchdog } from './watchdog.js';
 import { fallsTo, openDescriptors } from '../support/descriptors.js';
+import { settledMemory } from '../support/settled-memory.js';
 
 const MIB = 1 << 20;
 /** Cases after which the process no longer grows. */
@@ -124,13 +123,6 @@ function summarize(target: Target, { seed, from }: FuzzOptions, done: number, ti
     `${done} cases from ${from} of seed ${seed} in ${time.toFixed(1)} s (${rate}/s), ` +
       `${names.length} kinds of things seen, ${rss} MiB resident`,
   );
-}
-
-/** Bytes in use outside the JavaScript heap, without garbage. */
-function settledMemory(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  return process.memoryUsage().arrayBuffers;
 }
 
 function toMib(bytes: number): string {
