@@ -157,6 +157,32 @@ await test('an empty tree', (t) => {
   t.end();
 });
 
+await test('the largest numbers that a layer may have', (t) => {
+  const most = { mode: 0o7777, uid: 0xffff_ffff, gid: 0xffff_ffff, mtimeNs: 999_999_999 };
+  // As many as an inode can count: 262,148 bytes with their header.
+  const lengths = { a: 0xffff, b: 0xffff, c: 0xffff, d: 0xffff - 24 };
+  const xattrs = Object.entries(lengths).map(
+    ([name, length]) => [`user.${name}`, name.repeat(length)] as const,
+  );
+  const layer = treeOf([
+    { path: 'new', type: 'reg', mtime: Number.MAX_SAFE_INTEGER, size: 2 ** 43, ...most },
+    { path: 'old', type: 'fifo', mtime: Number.MIN_SAFE_INTEGER, ...most },
+    {
+      path: 'xattrs',
+      type: 'reg',
+      xattrs: new Map(xattrs.map(([name, value]) => [name, Buffer.from(value)])),
+    },
+  ]);
+  const written = writeErofs(mergeLayers([layer]), seed);
+  t.same(written.dropped, { count: 0, first: null });
+  const { entries } = imageOf(written);
+  const found = new Map(entries.map(({ path, inode }) => [path, inode]));
+  t.match(found.get('new'), { ...most, mtime: Number.MAX_SAFE_INTEGER, size: 2 ** 43 });
+  t.match(found.get('old'), { ...most, mtime: Number.MIN_SAFE_INTEGER });
+  t.same({ ...found.get('xattrs')?.xattrs }, Object.fromEntries(xattrs));
+  t.end();
+});
+
 const bytesOf = (...layers: string[][]): string => {
   const tree = mergeLayers(layers.map((each) => layerOf(...each)));
   return sha256(new Uint8Array(writeErofs(tree, seed).metadata));
