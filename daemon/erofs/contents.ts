@@ -2,6 +2,7 @@
 // the kernel reads a layer forwards when it reads files ahead.
 
 import { OverlaybdError } from '../errors.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { BLOCK } from './format.js';
 import type { Layout } from './layout.js';
@@ -27,8 +28,13 @@ export interface DeviceRows {
 /** Whether bytes from `from` to `to` of content source `source` are zeros for certain. */
 export type IsZeros = (source: number, from: number, to: number) => boolean;
 
+/** Of an inode: where its first bytes are in their source. Of a row: see {@link DeviceRows}. */
+const OFFSET_BYTES = 8;
+const ROW_BYTES = 8 + 8 + 1 + 8;
+
 /**
  * Gives every file its blocks, and writes their numbers to the layout.
+ * @param columns announces the memory of columns
  * @throws OverlaybdError LIMIT
  */
 export function placeContents(
@@ -36,8 +42,11 @@ export function placeContents(
   order: InodeOrder,
   layout: Layout,
   isZeros: IsZeros,
+  columns: CountedColumns = uncountedColumns(),
 ): { rows: DeviceRows; blocks: number } {
+  columns.take(OFFSET_BYTES * order.inodes.length);
   const { files, ranges } = filesInOrder(tree, order, layout);
+  columns.take(ROW_BYTES * (ranges + 1));
   const rows = new RowWriter(ranges + 1, isZeros);
   rows.push(0, layout.metadataBlocks * SECTORS_A_BLOCK, 0, 0);
   let block = layout.metadataBlocks;

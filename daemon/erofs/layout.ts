@@ -7,6 +7,7 @@
 //   then, in blocks    contents of files: no memory, the device has them from content sources
 
 import { OverlaybdError } from '../errors.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { directorySize } from './directory.js';
 import { BLOCK, INODE, NO_BLOCK, SLOT } from './format.js';
@@ -31,16 +32,22 @@ export interface Layout {
   readonly metadataBlocks: number;
 }
 
+/** Columns for each inode: nids, sizes, blocks, inline. */
+const INODE_BYTES = 4 + 8 + 4 + 1;
+
 /**
+ * @param columns announces their memory
  * @param most bytes of metadata; tests set it
  * @throws OverlaybdError LIMIT
  */
 export function layOut(
   tree: MergedTree,
   { inodes, names }: InodeOrder,
+  columns: CountedColumns = uncountedColumns(),
   most = MAX_METADATA_BYTES,
 ): Layout {
   const count = inodes.length;
+  columns.take(INODE_BYTES * count);
   const layout = {
     xattrs: new XattrPlan(),
     nids: new Uint32Array(count),

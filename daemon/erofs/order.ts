@@ -1,7 +1,7 @@
 // The order of inodes in the metadata, which is a part of the layout: breadth first. The entries of a directory follow
 // each other, first its files by name and then its subdirectories by name, so that listing it reads few blocks.
 
-import { grown } from '../lib/columns.js';
+import { uncountedColumns, type CountedColumns } from '../lib/counted-columns.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { ROOT } from '../tree/merged-tree.js';
 
@@ -20,8 +20,19 @@ export interface InodeOrder {
   readonly firstChildren: Uint32Array;
 }
 
-export function orderInodes(tree: MergedTree): InodeOrder {
+/** Columns of 4 bytes for each inode, `children` among them. */
+const INODE_BYTES = 5 * 4;
+
+/**
+ * @param columns announces their memory
+ * @throws OverlaybdError LIMIT
+ */
+export function orderInodes(
+  tree: MergedTree,
+  columns: CountedColumns = uncountedColumns(),
+): InodeOrder {
   const { count } = tree.inodes;
+  columns.take(INODE_BYTES * count);
   const inodes = new Uint32Array(count);
   const places = new Uint32Array(count);
   const parents = new Uint32Array(count);
@@ -45,7 +56,7 @@ export function orderInodes(tree: MergedTree): InodeOrder {
     names[inode] = sorted;
     const below: number[] = [];
     firstChildren[inode] = listed;
-    children = grown(children, listed + sorted.length);
+    children = columns.grown(children, listed + sorted.length);
     for (const name of sorted) {
       const child = directory.get(name);
       children[listed++] = child ?? (name === '.' ? inode : (parents[inode] as number));

@@ -1,6 +1,8 @@
 // Writes the tree of an image as an EROFS file system that every Linux from 5.4 on mounts: the metadata into memory
 // that all threads share, and a list of where the contents of files are. docs/lazy-images.md describes the bytes.
 
+import { CountedColumns, type TableEffort } from '../lib/counted-columns.js';
+import { UNBOUNDED } from '../lib/effort.js';
 import type { MergedTree } from '../tree/merged-tree.js';
 import { placeContents, type DeviceRows, type IsZeros } from './contents.js';
 import { BLOCK } from './format.js';
@@ -15,6 +17,8 @@ export interface ErofsOptions {
   readonly uuidSeed: readonly string[];
   /** Absent: nothing is known of what is between two files. */
   readonly isZeros?: IsZeros;
+  /** Announces the memory of what is needed to write it, and gives it back: the metadata have a limit of their own. */
+  readonly effort?: TableEffort;
 }
 
 export interface WrittenErofs {
@@ -33,11 +37,12 @@ export interface WrittenErofs {
 /** @throws OverlaybdError LIMIT */
 export function writeErofs(
   tree: MergedTree,
-  { uuidSeed, isZeros = () => false }: ErofsOptions,
+  { uuidSeed, isZeros = () => false, effort = UNBOUNDED }: ErofsOptions,
 ): WrittenErofs {
-  const order = orderInodes(tree);
-  const layout = layOut(tree, order);
-  const { rows, blocks } = placeContents(tree, order, layout, isZeros);
+  const columns = new CountedColumns(tree.layers.at(-1)?.name ?? 'image', effort);
+  const order = orderInodes(tree, columns);
+  const layout = layOut(tree, order, columns);
+  const { rows, blocks } = placeContents(tree, order, layout, isZeros, columns);
   const metadata = new SharedArrayBuffer(layout.metadataBlocks * BLOCK);
   const bytes = Buffer.from(metadata);
   const writer = new InodeWriter(tree, order, layout, bytes);
@@ -49,6 +54,7 @@ export function writeErofs(
   const [rootNid = 0] = layout.nids;
   const uuid = uuidOf(uuidSeed);
   bytes.set(superblock({ rootNid, inodes: count, blocks, xattrBlock, uuid }));
+  columns.finish(0);
   return {
     metadata,
     rows,

@@ -145,7 +145,7 @@ export class LayerTreeBuilder {
     throw new OverlaybdError('LIMIT', text, { facts: { blob: this.#name } });
   }
 
-  /** The builder cannot be used again. */
+  /** The builder cannot be used again. @throws OverlaybdError LIMIT */
   finish(): LayerTree {
     const count = this.#paths.length;
     this.#rangeStarts = this.#columns.grown(this.#rangeStarts, count);
@@ -173,7 +173,9 @@ export class LayerTreeBuilder {
       rangeSources: this.#ranges.sources,
       rangeOffsets: this.#ranges.offsets,
     };
-    return new LayerTree(this.#name, columns, this.#ranges.sourceCount);
+    const tree = new LayerTree(this.#name, columns, this.#ranges.sourceCount);
+    this.#columns.finish(tree.columnBytes);
+    return tree;
   }
 
   #push(draft: EntryDraft, path: string, type: EntryType): void {

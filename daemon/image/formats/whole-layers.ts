@@ -32,6 +32,8 @@ type Visit = (plain: Buffer) => void;
 /** Plain bytes of one step, and what it costs. */
 const STEP_SIZE = 1 << 20;
 const UNITS_A_STEP = 8192;
+/** Of an entry of a record: where its path and its target end. */
+const ENDS_BYTES = 8;
 
 /** What compressed archives are called in messages, after the name of their blob. */
 const PLAIN_NAMES: Readonly<Record<WholeFormat, string>> = {
@@ -132,27 +134,27 @@ async function keptLayer(
   if (bytes === null) return null;
   // Before it is read: a large one is left to another thread.
   effort.spend(Math.ceil(bytes / DECODED_BYTES_A_UNIT));
-  // With the tables that are copied out of it.
+  // With what is copied out of it: none of that is longer than what it is made from.
   effort.keep(2 * bytes, name);
+  let stays = 0;
   try {
     const content = await records.get(key);
     if (!content) return null;
     const plainName = name + PLAIN_NAMES[format];
     const kept = decodeLayer(content, format, size, plainName, isRemote, effort.heap);
     if (!kept || !hasDigests(kept.digests, expected)) return null;
-    const keptBytes = kept.tree.columnBytes + (kept.table ? tableBytes(kept.table) : 0);
-    effort.keep(keptBytes, name);
-    if (!kept.isCopied) return { read: kept, copy: null };
-    const copy = await copies.find(key, copyEnd(kept.table));
-    if (copy !== null) return { read: kept, copy };
-    effort.keep(-keptBytes, name);
-    return null;
+    const copy = kept.isCopied ? await copies.find(key, copyEnd(kept.table)) : null;
+    if (kept.isCopied && copy === null) return null;
+    // The columns of the tree are parts of the record, which stays with them.
+    const copied = ENDS_BYTES * kept.tree.count + (kept.table ? tableBytes(kept.table) : 0);
+    stays = Math.min(bytes + copied, 2 * bytes);
+    return { read: kept, copy };
   } catch (error) {
     // Its checksum is right: another program has written it.
     if (error instanceof OverlaybdError && error.code === 'BAD_FORMAT') return null;
     throw error;
   } finally {
-    effort.keep(-2 * bytes, name);
+    effort.keep(stays - 2 * bytes, name);
   }
 }
 

@@ -56,6 +56,7 @@ export function treeImage(
   const written = writeErofs(mergedTree(trees, isAlone, effort), {
     uuidSeed: [...uuidSeed, ...seeds],
     isZeros: zerosBetween(sources),
+    effort,
   });
   const { metadata: memory, rows, deviceSize, dropped } = written;
   const index = indexOf(rows, deviceSize, name);

@@ -100,10 +100,13 @@ await test('too much metadata is refused before memory is taken for it', (t) => 
     const tree = mergeLayers([treeOf(drafts)]);
     const order = orderInodes(tree);
     const { metadataBlocks } = layOut(tree, order);
-    t.equal(layOut(tree, order, metadataBlocks * 4096).metadataBlocks, metadataBlocks);
+    t.equal(layOut(tree, order, undefined, metadataBlocks * 4096).metadataBlocks, metadataBlocks);
     const message = /^layer: its tree takes more than \d+ bytes of metadata$/;
-    t.throws(() => layOut(tree, order, metadataBlocks * 4096 - 1), { code: 'LIMIT', message });
-    return (most: number) => layOut(tree, order, most);
+    t.throws(() => layOut(tree, order, undefined, metadataBlocks * 4096 - 1), {
+      code: 'LIMIT',
+      message,
+    });
+    return (most: number) => layOut(tree, order, undefined, most);
   };
   limit(padding('a', 60_000));
   const blocks = limit(symlink('a', 4095), symlink('b', 4095));
