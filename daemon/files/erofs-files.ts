@@ -25,6 +25,7 @@ import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
 import { errorOf } from '../lib/fault.js';
 import { MAX_FILE_BYTES, MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../tree/limits.js';
 import { compareBytes } from '../tree/names.js';
+import { ErofsFolders } from './erofs-folders.js';
 import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
 
 /** Bytes of contents that are read at a time. */
@@ -38,6 +39,7 @@ interface ErofsDisk {
   readonly slots: readonly DeviceSlot[];
   /** Why no program reads compressed contents; null: there should be none. */
   readonly missing: unknown;
+  readonly folders: ErofsFolders;
 }
 
 /**
@@ -59,7 +61,8 @@ export async function erofsRoot(
   const slots = await deviceTable({ name, size, read }, superblock);
   if (!areInside(slots, size, superblock)) return null;
   if (!(await hasPrefixes(image))) return null;
-  const root = await fileOf({ image, slots, missing }, superblock.rootNid);
+  const folders = new ErofsFolders(name, superblock.rootNid);
+  const root = await fileOf({ image, slots, missing, folders }, superblock.rootNid);
   if (root.type !== 'dir') throw bad(image, root.node, 'a directory', `mode ${root.node.mode}`);
   return root;
 }
@@ -82,6 +85,8 @@ class ErofsFile implements ImageFile {
   readonly #image: PagedImage;
   readonly #target: string;
   #entries: Promise<Map<string, number>> | null = null;
+  /** What they take on the heap. */
+  #entriesBytes = 0;
 
   /** @param target of a symlink; '' otherwise */
   constructor(disk: ErofsDisk, node: ErofsInode, type: FileType, target: string) {
@@ -120,7 +125,16 @@ class ErofsFile implements ImageFile {
 
   async child(name: string): Promise<ImageFile | null> {
     const nid = (await this.#children()).get(name);
-    return nid === undefined ? null : fileOf(this.#disk, nid);
+    if (nid === undefined) return null;
+    const file = await fileOf(this.#disk, nid);
+    if (file.type === 'dir') this.#disk.folders.see(file.node, this.node, name);
+    return file;
+  }
+
+  leave(): void {
+    this.#disk.folders.close(this.#entriesBytes);
+    this.#entriesBytes = 0;
+    this.#entries = null;
   }
 
   async xattrs(): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -166,7 +180,11 @@ class ErofsFile implements ImageFile {
   }
 
   #children(): Promise<Map<string, number>> {
-    this.#entries ??= this.#readDirectory();
+    // Whoever asks after a failure reads them again.
+    this.#entries ??= this.#readDirectory().catch((error: unknown) => {
+      this.leave();
+      throw error;
+    });
     return this.#entries;
   }
 
@@ -178,6 +196,7 @@ class ErofsFile implements ImageFile {
     if (this.type !== 'dir') return entries;
     return image.using(rangesOf(image, node), (bytes) => {
       for (const block of readDirectory(bytes, superblock, node, blob)) {
+        this.#entriesBytes += this.#disk.folders.open(node, block);
         // Sockets are left out, as of layers of files.
         for (const { name, nid, isSocket } of block) if (!isSocket) entries.set(name, nid);
         if (entries.size <= MAX_LAYER_ENTRIES) continue;

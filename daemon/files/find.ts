@@ -44,6 +44,8 @@ export async function findFile(root: ImageFile, path: string, follow: boolean): 
       continue;
     }
     const file = await at.child(name);
+    // Further paths begin at the root.
+    if (at !== root) at.leave?.();
     if (!file) throw notFound(path, 'the image has no such file', { failure: NOT_IN_IMAGE });
     const { type, target } = await file.stat();
     const isEnd = open.every((each) => each === '' || each === '.');

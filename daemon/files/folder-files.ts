@@ -45,10 +45,8 @@ class FolderFile implements ImageFile {
 
   async names(): Promise<readonly string[]> {
     if (this.#stat.type !== 'dir') return [];
-    const options = { encoding: 'buffer', withFileTypes: true } as const;
-    const entries = await this.#tried(() => readdir(this.#path, options));
-    // Sockets are left out, as of layers of files.
-    const names = entries.filter((entry) => !entry.isSocket()).map(({ name }) => name);
+    // Without types: of programs that do not give them, Node would ask for all files at once, and fail with the first of these.
+    const names = await this.#tried(() => readdir(this.#path, { encoding: 'buffer' }));
     return names.map((name) => name.toString('latin1')).toSorted(compareBytes);
   }
 
@@ -56,7 +54,9 @@ class FolderFile implements ImageFile {
     const path = Buffer.concat([this.#path, Buffer.from(`/${name}`, 'latin1')]);
     const shown = path.toString('latin1', this.#above);
     const stats = await tried(shown, () => lstat(path, { bigint: true }).catch(nullIfMissing));
-    return stats && fileOf(path, this.#above, stats);
+    // Sockets are left out, as of layers of files.
+    const isSocket = stats !== null && typeOfMode(Number(stats.mode)) === 'socket';
+    return stats === null || isSocket ? null : fileOf(path, this.#above, stats);
   }
 
   async xattrs(): Promise<ReadonlyMap<string, Uint8Array>> {

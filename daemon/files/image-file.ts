@@ -43,6 +43,8 @@ export interface ImageFile {
   names(): Promise<readonly string[]>;
   /** @returns null if the directory has no such name */
   child(name: string): Promise<ImageFile | null>;
+  /** Gives back the memory of the names in a directory, which are read again if they are needed. */
+  leave?(): void;
   /** By full name. */
   xattrs(): Promise<ReadonlyMap<string, Uint8Array>>;
   /**

@@ -3,6 +3,7 @@
 import { findFile } from './find.js';
 import { FolderWay } from './folder-way.js';
 import type { FileStat, ImageFile } from './image-file.js';
+import { WaitingFiles } from './waiting-files.js';
 import { modeText, timeText, type ShowName } from './texts.js';
 import { withoutEndSlashes } from '../lib/without-end-slashes.js';
 
@@ -47,6 +48,7 @@ export async function* listings(
   paths: readonly string[],
   { all, recursive, itself, long }: ListOptions,
   each: EachFile,
+  waiting = new WaitingFiles(),
 ): AsyncGenerator<Listing> {
   const named: ListedFile[] = [];
   const folders: ListedFile[] = [];
@@ -62,13 +64,17 @@ export async function* listings(
     const { name: folder, path, file, depth } = at;
     const files = await each.tried(() => {
       way.enter(path, file.inode, depth);
-      return filesOf(path, file, all, each);
+      return filesOf(path, file, all, each, waiting);
     });
+    // The names that the user gave do not count.
+    if (depth > 0) waiting.remove(path.slice(path.lastIndexOf('/') + 1));
     if (files === null) continue;
     yield { folder, files };
-    if (!recursive) continue;
     for (const below of files.toReversed()) {
-      if ((await below.file.stat()).type !== 'dir') continue;
+      if (!recursive || (await below.file.stat()).type !== 'dir') {
+        waiting.remove(below.name);
+        continue;
+      }
       const name = `${withoutEndSlashes(folder)}/${below.name}`;
       open.push({ ...below, name, depth: depth + 1 });
     }
@@ -78,20 +84,31 @@ export async function* listings(
 /**
  * The files in a folder, by the bytes of their names.
  * @param all names that begin with a dot, too
+ * @param waiting gets the files; the caller removes them
  */
 export async function filesOf(
   path: string,
   folder: ImageFile,
   all: boolean,
   each: EachFile,
+  waiting: WaitingFiles,
 ): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
-  for (const name of await folder.names()) {
-    if (!all && name.startsWith('.')) continue;
-    const file = await each.tried(() => folder.child(name));
-    if (file) files.push({ name, path: path === '' ? name : `${path}/${name}`, file });
+  try {
+    for (const name of await folder.names()) {
+      if (!all && name.startsWith('.')) continue;
+      const file = await each.tried(() => folder.child(name));
+      if (!file) continue;
+      waiting.add(path, name);
+      files.push({ name, path: path === '' ? name : `${path}/${name}`, file });
+    }
+    return files;
+  } catch (error) {
+    for (const { name } of files) waiting.remove(name);
+    throw error;
+  } finally {
+    folder.leave?.();
   }
-  return files;
 }
 
 export interface ListForm {

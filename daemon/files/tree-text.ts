@@ -6,6 +6,7 @@ import { FolderWay } from './folder-way.js';
 import type { FileStat, ImageFile } from './image-file.js';
 import { filesOf, type EachFile, type ListedFile } from './listing.js';
 import type { ShowName } from './texts.js';
+import { WaitingFiles } from './waiting-files.js';
 
 export interface TreeOptions {
   /** Names that begin with a dot, too. */
@@ -28,13 +29,14 @@ export async function* filesBelow(
   { file, path }: FoundFile,
   { all, depth }: TreeOptions,
   each: EachFile,
+  waiting = new WaitingFiles(),
 ): AsyncGenerator<DrawnFile> {
   const way = new FolderWay();
   const open: DrawnFile[] = [];
   /** In reverse: the next one is popped. */
   const push = async (folder: ImageFile, at: string, lasts: readonly boolean[]): Promise<void> => {
     way.enter(at, folder.inode, lasts.length);
-    const files = await filesOf(at, folder, all, each);
+    const files = await filesOf(at, folder, all, each, waiting);
     let isLast = true;
     for (const below of files.toReversed()) {
       open.push({ ...below, lasts, isLast, stat: await below.file.stat() });
@@ -44,6 +46,7 @@ export async function* filesBelow(
   await each.tried(() => push(file, path, []));
   for (let next = open.pop(); next; next = open.pop()) {
     const { file: folder, path: at, lasts, isLast, stat } = next;
+    waiting.remove(next.name);
     yield next;
     if (stat.type !== 'dir' || lasts.length + 1 >= depth) continue;
     await each.tried(() => push(folder, at, [...lasts, isLast]));

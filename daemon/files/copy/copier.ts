@@ -152,6 +152,7 @@ export class Copier {
       }
     } finally {
       this.#open.delete(file.inode);
+      file.leave?.();
     }
   }
 
