@@ -82,7 +82,7 @@ export async function openSealed(
       const rules = { blob, indexOffset, dataEnd, sorted: true, target: ofTarget, sink };
       const first = log.count;
       const counts = await readEntries({ source, count: indexSize, rules }, log, layer, effort);
-      if (target) await checkTargetEnd(target, log, first, targetLayer);
+      if (target) await checkTargetEnd(target, log, first, targetLayer, effort);
       return counts;
     },
   };

@@ -35,9 +35,37 @@ await test('the size in the header, or in the extended one before it', async (t)
   await t.rejects(check(0, long + long + paxRecord('size', '700')), refused, 'too long');
 });
 
-await test('no header', async (t) => {
-  const message = /got no header$/;
+await test('without a header nothing is known', async (t) => {
   const source = new MemorySource(Buffer.alloc(2000, 1));
-  await t.rejects(checkLastFile(source, 1024, 'the target'), { code: 'BAD_FORMAT', message });
-  await t.rejects(checkLastFile(source, 0, 'the target'), { code: 'BAD_FORMAT', message });
+  await t.resolves(checkLastFile(source, 1024, 'the target'));
+  await t.resolves(checkLastFile(source, 0, 'the target'));
+});
+
+await test('the map of a sparse file is before its contents', async (t) => {
+  const map = Buffer.alloc(1024, '1\n');
+  const padding = Buffer.alloc(324);
+  for (const [what, entry] of Object.entries({
+    'in its size': { content: Buffer.concat([map, bytes]) },
+    'with blocks of its own': {
+      type: 'S',
+      content: Buffer.concat([map, bytes, padding]),
+      size: 700,
+    },
+  })) {
+    const whole = writeArchive([
+      { name: 'a', content: 'x' },
+      { name: 'b', ...entry },
+    ]);
+    const begin = whole.indexOf(bytes);
+    for (const [cut, isWhole] of [
+      [0, true],
+      [1, false],
+      [180, false],
+    ] as const) {
+      const source = new MemorySource(whole.subarray(0, begin + bytes.length - cut));
+      const checked = checkLastFile(source, begin, 'the target');
+      if (isWhole) await t.resolves(checked, what);
+      else await t.rejects(checked, { code: 'BAD_FORMAT', message: /a file that ends at/ }, what);
+    }
+  }
 });
