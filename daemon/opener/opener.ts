@@ -98,6 +98,8 @@ export class Opener {
     cancelled: AbortSignal | null = null,
   ): Promise<OpenImage | T> {
     let readsWhole: boolean;
+    // Of the attempt on the main thread. A blob that nobody has open loses what is on its way: it would be fetched twice.
+    let release = (): void => undefined;
     let lowers: readonly BlobRef[] = source.blobs;
     try {
       const effort = new ImageEffort(true);
@@ -111,6 +113,10 @@ export class Opener {
         planned: (plan: ImagePlan) => {
           ({ lowers } = plan);
         },
+        failed: (error: unknown, releaseAll: () => void) => {
+          if (error instanceof TooLargeHere) release = releaseAll;
+          else releaseAll();
+        },
       };
       const opened = await openImage(source, options, async (marks, name) => {
         const found = await shared(marks, name);
@@ -121,8 +127,12 @@ export class Opener {
       if (!(error instanceof TooLargeHere)) throw error;
       readsWhole = error.isWhole;
     }
-    const posted = await this.#openElsewhere(source, { lowers, readsWhole, advanced, cancelled });
-    return toOpenImage(posted, await this.#adopt(posted.blobs));
+    try {
+      const posted = await this.#openElsewhere(source, { lowers, readsWhole, advanced, cancelled });
+      return await toOpenImage(posted, await this.#adopt(posted.blobs));
+    } finally {
+      release();
+    }
   }
 
   /**
