@@ -102,7 +102,7 @@ async function list(entries: readonly CacheEntry[], json: boolean): Promise<numb
   const lines = entries.map(({ digest, what, size, bytes, isComplete, isUsed, lastUsed }) => {
     const of = size === null ? 'an unreadable state' : humanSize(size);
     const blob = isComplete ? `${of}, complete` : `${of}, ${humanSize(bytes)} on disk`;
-    const state = what === 'record' ? `${of}, the record of a layer` : blob;
+    const state = what === 'record' ? `${of}, the record or the decoded copy of a layer` : blob;
     const when = isUsed ? 'in use' : `last used ${new Date(lastUsed).toISOString()}`;
     return printable(`${digest}: ${state}, ${when}`);
   });

@@ -35,11 +35,16 @@ export class EachPath {
   }
 }
 
-/** A path that is not in the image may be meant as one more layer, if it is a file here that is called like one. */
+/** A path that is not in the image may be meant as an option, or as one more layer, if it is a file here that is called like one. */
 export function withLayerHint(error: OverlaybdError): OverlaybdError {
   const { path, failure } = error.facts;
-  if (path === undefined || failure !== NOT_IN_IMAGE || !mayBeLayer(path)) return error;
-  const message = `${error.message}; there is one here: if it is a layer, put -- after the last layer`;
+  if (path === undefined || failure !== NOT_IN_IMAGE) return error;
+  const isOption = /^(?:\.\/)?-/.test(path);
+  if (!isOption && !mayBeLayer(path)) return error;
+  const hint = isOption
+    ? 'options go before --'
+    : 'there is one here: if it is a layer, put -- after the last layer';
+  const message = `${error.message}; ${hint}`;
   return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 

@@ -27,9 +27,23 @@ export function looksLikeImageFile(word: string): boolean {
 /** Transports of skopeo that this program lacks, and what to do instead. */
 const OTHER_TRANSPORTS: Readonly<Record<string, string>> = {
   'oci-archive': 'unpack the archive, and name its folder as oci:DIR',
+  dir: 'copy the image to an OCI layout, and name its folder as oci:DIR',
   'docker-daemon': 'save the image with docker save, and name the file as docker-archive:FILE',
   'containers-storage': 'copy the image to an OCI layout, and name its folder as oci:DIR',
 };
+
+/** What to write instead of a word that another program would take. */
+function otherWay(word: string): string | null {
+  const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(word) ?? [];
+  if (scheme === 'file' && rest.startsWith('//')) return `not a path: write ${rest.slice(2)}`;
+  if (rest.startsWith('//')) {
+    const advice = 'download the file, or name the image as docker://HOST/REPOSITORY:TAG';
+    return `URLs are not supported: ${advice}`;
+  }
+  // docker:dind is an image.
+  const isImage = scheme === 'docker' && rest.includes('/');
+  return isImage ? `not the name of an image: write docker://${rest}` : null;
+}
 
 /**
  * The words of one image: a word is a path if that exists, else the name of an image.
@@ -67,11 +81,13 @@ export function configuredWords(words: readonly string[], folder: string): strin
 
 /** @param path where the file of that name would be */
 function imageNamed(word: string, path: string): string {
-  const transport = /^([a-z-]+):/.exec(word)?.[1] ?? '';
-  if (Object.hasOwn(OTHER_TRANSPORTS, transport)) {
-    const message = `${word}: ${transport}: is not supported: ${OTHER_TRANSPORTS[transport]}`;
+  const scheme = word.slice(0, Math.max(word.indexOf(':'), 0));
+  if (Object.hasOwn(OTHER_TRANSPORTS, scheme)) {
+    const message = `${word}: ${scheme}: is not supported: ${OTHER_TRANSPORTS[scheme]}`;
     throw new OverlaybdError('UNSUPPORTED', message);
   }
+  const other = otherWay(word);
+  if (other !== null) throw errorOf('NOT_FOUND', { path: word }, other);
   const target = linkTarget(path);
   if (target !== null) {
     const message = `${word}: a symlink to ${target}, which does not exist`;

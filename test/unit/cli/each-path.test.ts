@@ -20,6 +20,7 @@ await test('a file of that name here may be meant as a layer', (t) => {
     told('b.tar'),
     '"b.tar": the image has no such file; there is one here: if it is a layer, put -- after the last layer',
   );
+  t.equal(told('./-l'), `"./-l": ${NO_SUCH_FILE}; options go before --`);
   // Files that are on each host and in each image are meant in the image.
   for (const path of ['c.tar', 'dir', 'a\0b', 'os-release', '/etc/passwd'])
     t.equal(told(path), `"${path}": ${NO_SUCH_FILE}`);

@@ -51,9 +51,26 @@ await test('a word that can only be a file is not looked for in a registry', (t)
     code: 'NOT_FOUND',
     message: 'dangling: a symlink to nowhere, which does not exist',
   });
-  for (const word of ['oci-archive:oa.tar', 'docker-daemon:app:1', 'containers-storage:app']) {
+  for (const word of [
+    'oci-archive:oa.tar',
+    'docker-daemon:app:1',
+    'containers-storage:app',
+    'dir:img',
+  ]) {
     t.throws(() => named(word), { code: 'UNSUPPORTED', message: /: is not supported: / });
   }
+  const advice = [
+    [
+      'https://ghcr.io/a/b',
+      /: URLs are not supported: download the file, or name the image as docker/,
+    ],
+    ['file:///x/y.tar', /: write \/x\/y\.tar$/],
+    ['docker:demo/app', /: write docker:\/\/demo\/app$/],
+  ] as const;
+  for (const [word, message] of advice) {
+    t.throws(() => named(word), { code: 'NOT_FOUND', message });
+  }
+  t.equal(named('docker:dind'), 'docker://docker:dind');
   t.throws(() => named('oci-archive:oa.tar'), {
     message: /unpack the archive, and name .* oci:DIR$/,
   });
