@@ -19,6 +19,12 @@ import {
   type SparseMap,
 } from './sparse.js';
 
+/** What to do about types that only GNU tar writes. */
+const ADVICE: Readonly<Record<string, string>> = {
+  D: ': it is written by tar --listed-incremental: make the archive without that',
+  M: ': the file began in another volume: make the archive without --multi-volume',
+};
+
 /** Bytes that the parser needs next: never before those that it asked for last. */
 export interface Wanted {
   readonly offset: number;
@@ -199,7 +205,7 @@ class Parser {
     const path = longName ?? pax.get('path') ?? header.path;
     const type = typeOf(header, path);
     if (type === null) {
-      const text = `${shownPath(path)} is of type ${shownText(header.type)}, which is not known`;
+      const text = `${shownPath(path)} is of type ${shownText(header.type)}, which is not known${ADVICE[header.type] ?? ''}`;
       throw unsupportedTar(place, text);
     }
     this.#last = path;

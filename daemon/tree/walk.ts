@@ -2,6 +2,7 @@
 // followed, absolute ones from the root of the tree, and no way leads out of it.
 
 import type { OverlaybdError } from '../errors.js';
+import { quoted } from '../lib/printable.js';
 import type { LayerTree } from './layer-tree.js';
 import { MAX_KNOWN_BYTES, MAX_LINKS_FOLLOWED, MAX_LINK_STEPS, MAX_NAME_BYTES } from './limits.js';
 import { IMPLIED, ROOT } from './merged-tree.js';
@@ -127,7 +128,8 @@ export class PathWalker {
         if (missing === 'make or stop') return null;
         // overlayfs shows the directory of the upper layer; in one layer, one of the two would be lost.
         if (followed > 0 || tree.layerOf(next) === this.#layer) {
-          throw bad(`a folder of it is not a directory`);
+          const text = quoted(Buffer.from(name, 'latin1').toString());
+          throw bad(`${text} is a file in this layer, so nothing can be below it`);
         }
       }
       // Names of entries were checked, those in targets of symlinks were not.

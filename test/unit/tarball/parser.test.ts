@@ -112,7 +112,19 @@ await test('ends', async (t) => {
 
 await test('what is refused', async (t) => {
   const unknown = writeArchive([{ name: 'a', type: 'M' }]);
-  await refused(t, unknown, 'UNSUPPORTED', /byte 0: "a" is of type "M", which is not known/);
+  await refused(
+    t,
+    unknown,
+    'UNSUPPORTED',
+    /byte 0: "a" is of type "M", which is not known: .*--multi-volume$/,
+  );
+  const incremental = writeArchive([{ name: 'etc/', type: 'D' }]);
+  await refused(
+    t,
+    incremental,
+    'UNSUPPORTED',
+    /type "D", which is not known: .*--listed-incremental/,
+  );
   const large = writeArchive([{ name: 'pax', type: 'x', size: MAX_EXTENSION_BYTES + 1 }]);
   await refused(t, large, 'LIMIT', /at most 1048576 bytes of extensions, got 1048577/);
   const half = MAX_EXTENSION_BYTES / 2 + 1;

@@ -105,7 +105,7 @@ await test('an entry replaces the xattrs of a directory as a whole', (t) => {
 
 await test('a folder replaces a file of a lower layer, and not one of its own layer', (t) => {
   t.same(mergedLines(layerOf('a'), layerOf('a/b')), ['a/', 'a/b']);
-  const message = /^layer: entry "a\/b": a folder of it is not a directory$/;
+  const message = /^layer: entry "a\/b": "a" is a file in this layer, so nothing can be below it$/;
   t.throws(() => mergedLines(layerOf('a', 'a/b')), { code: 'BAD_FORMAT', message });
   t.end();
 });
@@ -150,7 +150,7 @@ await test('whiteouts follow symlinks of lower layers', (t) => {
 });
 
 await test('a symlink to a file is not a folder', (t) => {
-  const message = /a folder of it is not a directory/;
+  const message = /"s\/x": "f" is a file in this layer/;
   t.throws(() => mergedLines(layerOf('f', 's -> f'), layerOf('s/x')), { message });
   t.end();
 });
