@@ -275,15 +275,25 @@ async function openNoFolder(ref: BlobRef, files: ImageBlobs): Promise<PooledBlob
     return await files.open(ref);
   } catch (error) {
     const path = pathOfRef(ref);
-    const isFolder = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
-    if (!isFolder || path === null) throw error;
+    const isOther = error instanceof OverlaybdError && error.code === 'UNSUPPORTED';
+    if (!isOther || path === null) throw error;
     const config = resolve(path, CONFIG_NAME);
     const hint = (await fileExists(config))
       ? `name the configuration in it, ${config}`
       : (await isLayout(path))
         ? `it is an OCI layout: name it as oci:${path}`
         : null;
-    if (hint === null) throw error;
+    if (hint === null) {
+      const advice = `to make a layer of it: tar -C ${path} -cf layer.tar .`;
+      const isFolder = await fileExists(`${path}/.`);
+      if (!isFolder) throw error;
+      throw errorOf(
+        'UNSUPPORTED',
+        { path },
+        `a folder, not a file or a block device; ${advice}`,
+        error,
+      );
+    }
     throw errorOf('UNSUPPORTED', { path }, `a folder: ${hint}`);
   }
 }

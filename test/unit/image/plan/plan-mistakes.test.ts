@@ -23,7 +23,7 @@ await test('a folder in place of a file: the message says what it is', async (t)
   });
   await t.rejects(planOf(join(folder, 'plain')), {
     code: 'UNSUPPORTED',
-    message: `${folder}/plain: a folder, not a file or a block device`,
+    message: `${folder}/plain: a folder, not a file or a block device; to make a layer of it: tar -C ${folder}/plain -cf layer.tar .`,
   });
 });
 
