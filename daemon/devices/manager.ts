@@ -76,7 +76,10 @@ export class DeviceManager {
   async detach(name: string, request: DetachRequest): Promise<void> {
     const device = this.#table.find(name);
     if (!device) {
-      throw new OverlaybdError('NOT_FOUND', `${name}: this daemon has not attached it; see status`);
+      throw new OverlaybdError(
+        'NOT_FOUND',
+        `${name}: this daemon has not attached it; see overlaybd-nbd status`,
+      );
     }
     const { record } = device;
     if (request.onClose && isServed(device)) {

@@ -11,7 +11,11 @@ export function renderReport(report: VerifyReport): string {
   const more = report.problemCount - report.problems.length;
   if (more > 0) lines.push(`and ${more} more`);
   const name = printable(report.name);
-  for (const note of report.notes) lines.push(`${name}: note: ${printable(note)}`);
+  for (const note of report.notes) {
+    const text = printable(note);
+    const isNamed = text.startsWith(`${name}: `);
+    lines.push(`${name}: note: ${isNamed ? text.slice(name.length + 2) : text}`);
+  }
   lines.push(`${name}: ${verdict(report)}; ${amount(report)}`);
   return `${lines.join('\n')}\n`;
 }

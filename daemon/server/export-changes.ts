@@ -106,6 +106,6 @@ export class ExportChanges {
 }
 
 function notFound(name: string): OverlaybdError {
-  const message = `there is no export named ${JSON.stringify(name)}; see status`;
+  const message = `there is no export named ${JSON.stringify(name)}; see overlaybd-nbd exports`;
   return new OverlaybdError('NOT_FOUND', message, { facts: { export: name } });
 }

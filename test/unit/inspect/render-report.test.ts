@@ -28,6 +28,8 @@ await test('reports of a good image, a bad one, and an interrupted check', (t) =
   t.match(bad, /^\/b: \\u\{1b\}\[31m\nand 2 more\nimage: bad: 3 problems in 1 of 2 layers; /);
   const early = { ...good, good: false, interrupted: true, checkedBytes: 1024, notes: ['a note'] };
   t.match(renderReport(early), /^image: note: a note\nimage: interrupted: no problem so far; 1/);
+  const named = { ...early, notes: ['image: a note'] };
+  t.equal(renderReport(named), renderReport(early), 'its name is there once');
   t.match(renderReport(early), / of 1\.0 MiB checked/);
   t.end();
 });
