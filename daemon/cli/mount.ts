@@ -6,6 +6,7 @@ import { attachDevice, detachDevice } from '../devices/attach-client.js';
 import { OverlaybdError } from '../errors.js';
 import { errorOf } from '../lib/fault.js';
 import { MAIN } from '../lib/program.js';
+import { withInsideHint } from '../mount/fuse-programs.js';
 import { absoluteUri, checkExport, exportUri, isNbdUri } from '../mount/export-uri.js';
 import { runtimeFolder } from '../mount/fuse-disk.js';
 import {
@@ -171,7 +172,11 @@ async function viaFuse(
     isRoot: isRoot(),
     runtime: runtimeFolder(),
   };
-  await mountFuse({ name: words.join(' '), server, dir, options }, tools);
+  await mountFuse({ name: words.join(' '), server, dir, options }, tools).catch(
+    (error: unknown) => {
+      throw withInsideHint(error);
+    },
+  );
 }
 
 /** What nbdfuse connects to: a running server, or a command that it starts and that ends with it. */

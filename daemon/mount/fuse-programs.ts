@@ -67,8 +67,16 @@ export async function filesystemProgram(
   }
   throw new OverlaybdError(
     'PROGRAM_MISSING',
-    `${program.names.at(-1)}: not found; ${program.install}; or look inside without a mount: overlaybd-nbd ls, cat, cp`,
+    `${program.names.at(-1)}: not found; ${program.install}`,
   );
+}
+
+/** Of an error of `mount`: layers of files can be looked into without the program that is missing. */
+export function withInsideHint(error: unknown): unknown {
+  const isMissing = error instanceof OverlaybdError && error.code === 'PROGRAM_MISSING';
+  if (!isMissing || !error.message.startsWith('erofsfuse: ')) return error;
+  const message = `${error.message}; or look inside without a mount: overlaybd-nbd ls, cat, cp`;
+  return new OverlaybdError(error.code, message, { cause: error, facts: error.facts });
 }
 
 /** @throws OverlaybdError IO */

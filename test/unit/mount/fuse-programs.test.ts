@@ -2,6 +2,7 @@
 import { test } from 'tap';
 import {
   filesystemProgram,
+  withInsideHint,
   fusermountProgram,
   nbdfuseProgram,
 } from '../../../daemon/mount/fuse-programs.js';
@@ -36,8 +37,7 @@ await test('a missing program is named with its package', async (t) => {
   const none = only();
   await t.rejects(filesystemProgram('a', 'ext4', none, false), {
     code: 'PROGRAM_MISSING',
-    message:
-      'fuse2fs: not found; apt install fuse2fs; or look inside without a mount: overlaybd-nbd ls, cat, cp',
+    message: 'fuse2fs: not found; apt install fuse2fs',
   });
   await t.rejects(nbdfuseProgram(none), { message: /^nbdfuse: not found; apt install libnbd-bin/ });
   await t.rejects(fusermountProgram(none), { message: /^fusermount3: not found; apt install/ });
@@ -46,4 +46,16 @@ await test('a missing program is named with its package', async (t) => {
     message:
       /^a\.obd: it holds xfs, for which there is no FUSE program: mount it .* as root .*guestmount/,
   });
+});
+
+await test('what mount says of layers of files', async (t) => {
+  const none = only();
+  const missing = async (type: 'ext4' | 'erofs'): Promise<unknown> => {
+    const error: unknown = await filesystemProgram('a', type, none, true).catch((e: unknown) => e);
+    return withInsideHint(error);
+  };
+  t.match(await missing('erofs'), {
+    message: /; or look inside without a mount: overlaybd-nbd ls/,
+  });
+  t.match(await missing('ext4'), { message: /apt install fuse2fs$/ });
 });

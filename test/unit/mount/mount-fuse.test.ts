@@ -115,7 +115,7 @@ await test('a program that fails or is missing leaves nothing', async (t) => {
     ['nbdfuse', 'fails', /^nbdfuse: exit code 1/],
     ['nbdfuse', 'is missing', /apt install libnbd-bin fuse3$/],
     ['fusermount3', 'is missing', /./],
-    ['fuse2fs', 'is missing', /^fuse2fs: not found; apt install fuse2fs; or look inside/],
+    ['fuse2fs', 'is missing', /^fuse2fs: not found; apt install fuse2fs$/],
     [
       'fuse2fs',
       'fails',
