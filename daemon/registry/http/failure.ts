@@ -186,7 +186,7 @@ export const PROXY_LOGIN =
 
 function tlsText(code: string): string {
   if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
-    return 'does not speak TLS; if it speaks plain HTTP, name it with --plain-http';
+    return 'does not speak TLS; if it speaks plain HTTP, name it with --plain-http, and with its port if the image has one';
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return 'has a certificate for another name: use a name that is in it';

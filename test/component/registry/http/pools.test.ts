@@ -54,7 +54,8 @@ await test('TLS: plain http and https are not taken for each other', async (t) =
   const { front } = await startFront(t);
   await t.rejects(clientOf(t, front, { plainHttp: [] }).range(0, LAST), {
     code: 'REMOTE',
-    message: /does not speak TLS; if it speaks plain HTTP, name it with --plain-http/,
+    message:
+      /does not speak TLS; if it speaks plain HTTP, name it with --plain-http, and with its port if/,
   });
   const { front: secure } = await startFront(t, { tls });
   await t.rejects(clientOf(t, secure).range(0, LAST, { deadlineMs: 500 }), { code: 'REMOTE' });
