@@ -1,6 +1,5 @@
 // The choice among the entries of an index.
 import { test } from 'tap';
-import { amd64Level } from '../../../daemon/lib/architectures.js';
 import { parseManifest, type Descriptor } from '../../../daemon/registry/manifest.js';
 import {
   chooseEntry,
@@ -104,9 +103,6 @@ const on = (level: number, ...platforms: string[]): number => {
   return all.indexOf(chooseEntry(all, own, 'app:1'));
 };
 
-const levelOf = (flags: string): number =>
-  amd64Level(`processor\t: 0\nflags\t\t: fpu ${flags} ht\nbugs\t\t:\n`);
-
 await test('a newer variant, if the processor has it and there is nothing else', (t) => {
   t.equal(on(3, 'linux/amd64/v4', 'linux/amd64/v3', 'linux/amd64/v2'), 2);
   t.equal(on(3, 'linux/amd64/v2', 'linux/amd64'), 1);
@@ -114,16 +110,6 @@ await test('a newer variant, if the processor has it and there is nothing else',
   t.throws(() => on(4, 'linux/amd64/vx'), { code: 'NOT_FOUND' });
   const level = thisPlatform().newest?.() ?? 1;
   t.ok(level >= 1 && level <= 4);
-  t.end();
-});
-
-await test('levels of amd64', (t) => {
-  const v2 = 'cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3';
-  const v3 = `${v2} abm avx avx2 bmi1 bmi2 f16c fma movbe xsave`;
-  const v4 = `${v3} avx512bw avx512cd avx512dq avx512f avx512vl`;
-  t.same(['', v2, v3, v4].map(levelOf), [1, 2, 3, 4]);
-  t.equal(levelOf(v4.replace('ssse3', '')), 1);
-  t.equal(amd64Level(''), 1);
   t.end();
 });
 
