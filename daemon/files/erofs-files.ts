@@ -15,10 +15,9 @@ import {
   deviceTable,
   type DeviceSlot,
 } from '../erofs/devices/device-table.js';
-import { INODE } from '../erofs/format.js';
 import { readDirectory } from '../erofs/reader/directory.js';
 import { areReadable } from '../erofs/reader/features.js';
-import { inodePlace, readInode, type ErofsInode } from '../erofs/reader/inode.js';
+import { inodeRange, readInode, type ErofsInode } from '../erofs/reader/inode.js';
 import { PagedImage, type ByteRange, type PagedBytes } from '../erofs/reader/paged-image.js';
 import { MAX_XATTR_ENTRY_BYTES, readXattrs, sharedXattrs } from '../erofs/reader/xattrs.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
@@ -275,8 +274,7 @@ async function* placesOf(
 async function fileOf(disk: ErofsDisk, nid: number): Promise<ErofsFile> {
   const { image } = disk;
   const { superblock, blob } = image;
-  const at = inodePlace(superblock, nid);
-  const node = await image.using([[at, at + INODE]], (bytes) =>
+  const node = await image.using([inodeRange(superblock, nid)], (bytes) =>
     readInode(bytes, superblock, nid, blob),
   );
   const type = typeOfMode(node.mode);

@@ -29,11 +29,11 @@ function load(): unknown {
       { cause },
     );
   }
-  const got = addon.exports.interface ?? 'none';
+  const got = addon.exports.interface;
   if (got === INTERFACE) return addon.exports;
   throw new OverlaybdError(
     'UNSUPPORTED',
-    `native addon ${path}: of another version than this program: expected interface ${INTERFACE}, got ${got}. ${REBUILD}`,
+    `native addon ${path}: of another version than this program: expected interface ${INTERFACE}, got ${typeof got === 'number' ? got : 'none'}. ${REBUILD}`,
   );
 }
 

@@ -55,6 +55,8 @@ interface LanesOfHost {
   readonly host: string;
 }
 
+const nothing = (): void => undefined;
+
 export class Opener {
   readonly #pool: BlobPool;
   readonly #readers: ReaderFactory;
@@ -99,7 +101,7 @@ export class Opener {
   ): Promise<OpenImage | T> {
     let readsWhole: boolean;
     // Of the attempt on the main thread. A blob that nobody has open loses what is on its way: it would be fetched twice.
-    let release = (): void => undefined;
+    let release = nothing;
     let lowers: readonly BlobRef[] = source.blobs;
     try {
       const effort = new ImageEffort(true);

@@ -52,6 +52,12 @@ export function inodePlace({ metaStart }: Superblock, nid: number): number {
   return metaStart + nid * SLOT;
 }
 
+/** The bytes of the image that have the inode of a nid, in whatever form: from the first to before the second. */
+export function inodeRange(sb: Superblock, nid: number): [number, number] {
+  const at = inodePlace(sb, nid);
+  return [at, at + INODE];
+}
+
 /**
  * Reads the inode of a nid.
  * @param image all bytes of the image

@@ -77,7 +77,8 @@ await test('names of folders that are left take no memory', async (t) => {
     { path: 'a/some', mode: FOLDER },
     { path: 'a/names', mode: FILE, inline: '1' },
   ]);
-  const { open, close } = ErofsFolders.prototype;
+  const open = Reflect.get(ErofsFolders.prototype, 'open');
+  const close = Reflect.get(ErofsFolders.prototype, 'close');
   let taken = 0;
   ErofsFolders.prototype.open = function opened(...names): number {
     const size = open.apply(this, names);

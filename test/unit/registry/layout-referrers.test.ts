@@ -29,7 +29,7 @@ async function tried(t: Test, tagged: string | null, listed: string): Promise<st
     const useless = layout.manifest(manifest, null, { artifactType: tagged });
     layout.manifest(imageIndex([useless]), fallbackTag(String(image['digest'])));
   }
-  layout.entries.push(absent as Json);
+  layout.entries.push(absent);
   layout.writeIndex();
   const reference = parseReference(`oci:${layout.folder}:image`);
   if (reference.kind !== 'oci') throw new Error(reference.kind);

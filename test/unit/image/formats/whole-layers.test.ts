@@ -376,13 +376,8 @@ await test('the copy of a file has room in the cache before it is written, as th
     zfile: null,
   };
   const open = (limit: number | null): ReturnType<typeof openWholeLayer> => {
-    const records = { folder, limit };
-    return openWholeLayer(
-      'tar.zst',
-      inner,
-      { digests: null, recordKey: ofFile },
-      { ...tools(readers), records },
-    );
+    const own = { ...tools(readers), records: { folder, limit } };
+    return openWholeLayer('tar.zst', inner, { digests: null, recordKey: ofFile }, own);
   };
   full = 'the limit is reached';
   await t.rejects(open(2 ** 30), { code: 'LIMIT', message: /: the limit is reached: make room/ });
@@ -400,9 +395,6 @@ function refuse(): never {
   throw new TooLargeHere(true);
 }
 
-function tools(
-  readers: ReaderFactory,
-  effort: Effort = UNBOUNDED,
-): { readers: ReaderFactory; effort: Effort } {
+function tools(readers: ReaderFactory, effort: Effort = UNBOUNDED) {
   return { readers, effort };
 }

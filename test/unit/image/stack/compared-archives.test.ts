@@ -67,7 +67,7 @@ for (const place of ['layout', 'registry'] as const) {
       open: ({ digest, size }: { digest: string; size: number }): Promise<CachedSpec> => {
         const blob = numbers.indexOf(digest);
         const about = { name: digest, digest, size, blob, fd: -1, slotsFd: -1 };
-        return Promise.resolve({ kind: 'cached', ...about, ...ChunkMap.create(size) });
+        return Promise.resolve({ kind: 'cached', ...about, state: ChunkMap.create(size).state });
       },
       doubt: () => Promise.resolve(false),
       drop: () => t.fail('its bytes are right'),
