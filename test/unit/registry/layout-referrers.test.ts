@@ -4,12 +4,7 @@ import { fallbackTag } from '../../../daemon/registry/referrers.js';
 import { parseReference } from '../../../daemon/registry/reference.js';
 import { resolveLocal } from '../../../daemon/registry/resolve-local.js';
 import { LayoutWriter } from '../../support/layout-writer.js';
-import {
-  imageIndex,
-  imageManifest,
-  OCI_GZIP_LAYER,
-  type Json,
-} from '../../support/memory-registry.js';
+import { imageIndex, imageManifest, OCI_GZIP_LAYER } from '../../support/memory-registry.js';
 
 const OVERLAYBD = 'application/vnd.containerd.overlaybd.native.v1+json';
 const SOCI = 'application/vnd.amazon.soci.index.v1+json';
