@@ -55,8 +55,6 @@ interface LanesOfHost {
   readonly host: string;
 }
 
-const nothing = (): void => undefined;
-
 export class Opener {
   readonly #pool: BlobPool;
   readonly #readers: ReaderFactory;
@@ -100,8 +98,6 @@ export class Opener {
     cancelled: AbortSignal | null = null,
   ): Promise<OpenImage | T> {
     let readsWhole: boolean;
-    // Of the attempt on the main thread. A blob that nobody has open loses what is on its way: it would be fetched twice.
-    let release = nothing;
     let lowers: readonly BlobRef[] = source.blobs;
     try {
       const effort = new ImageEffort(true);
@@ -115,10 +111,6 @@ export class Opener {
         planned: (plan: ImagePlan) => {
           ({ lowers } = plan);
         },
-        failed: (error: unknown, releaseAll: () => void) => {
-          if (error instanceof TooLargeHere) release = releaseAll;
-          else releaseAll();
-        },
       };
       const opened = await openImage(source, options, async (marks, name) => {
         const found = await shared(marks, name);
@@ -129,12 +121,8 @@ export class Opener {
       if (!(error instanceof TooLargeHere)) throw error;
       readsWhole = error.isWhole;
     }
-    try {
-      const posted = await this.#openElsewhere(source, { lowers, readsWhole, advanced, cancelled });
-      return await toOpenImage(posted, await this.#adopt(posted.blobs));
-    } finally {
-      release();
-    }
+    const posted = await this.#openElsewhere(source, { lowers, readsWhole, advanced, cancelled });
+    return toOpenImage(posted, await this.#adopt(posted.blobs));
   }
 
   /**

@@ -143,11 +143,12 @@ export class BlobPool {
   adopt({ ref, key, raw, spec }: BlobParts): PooledBlob {
     this.#opened(raw);
     const known = this.#entries.get(key);
-    if (known?.isOpened) {
+    if (known?.isOpened && known.openers === 0) {
       this.#close(raw);
       return this.#hold(known, false);
     }
-    // An entry that is still being opened may fail: its holders keep it, and the new one is shared.
+    // An entry that is still being opened may fail, or turn out to be unwrapped by wrong bytes of a registry: its holders keep
+    // it, and the new one is shared.
     const entry = this.#add({ ref, key, raw, isDevice: false, isPlain: raw === spec });
     const source = this.#readers.source(spec);
     entry.content = Promise.resolve({ spec, source, tar: null, zfile: null });

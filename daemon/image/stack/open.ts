@@ -103,8 +103,6 @@ export interface OpenOptions {
   readonly strict: boolean;
   /** Gets what the image is made of, before a layer is opened. */
   readonly planned?: (plan: ImagePlan) => void;
-  /** Gives the blobs of an image back that was not opened. Absent: `release` is called at once. */
-  readonly failed?: (error: unknown, release: () => void) => void;
 }
 
 /**
@@ -112,7 +110,7 @@ export interface OpenOptions {
  * @param shared gets the marks and the name of the image and returns it if it is open already; called before
  *   any layer is opened
  * @throws OverlaybdError for the first thing that is wrong, and what the effort throws; nothing stays
- *   open then, unless `failed` keeps it
+ *   open then
  */
 export async function openImage<T = never>(
   source: ImageSource,
@@ -133,9 +131,7 @@ export async function openImage<T = never>(
     }
     return await openPlanned(plan, source.partition, marks, files, options);
   } catch (error) {
-    const release = (): void => files.release();
-    if (options.failed) options.failed(error, release);
-    else release();
+    files.release();
     if (error instanceof RangeError && /allocation failed/i.test(error.message)) {
       const image = describeBlobs(source.blobs);
       throw errorOf('LIMIT', { image }, `not enough memory to open it: ${messageOf(error)}`, error);

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { test, type Test } from 'tap';
 import { ReaderFactory } from '../../../daemon/image/disks/reader-factory.js';
 import { LsmtIndex } from '../../../daemon/lsmt/merged-index.js';
-import { BlobPool, type BlobParts, type PooledBlob } from '../../../daemon/image/plan/blob-pool.js';
+import { BlobPool } from '../../../daemon/image/plan/blob-pool.js';
 import { SMALL_IMAGE_UNITS } from '../../../daemon/opener/effort.js';
 import { sourceOfWords, type ImageSource } from '../../../daemon/image/plan/image-source.js';
 import { Opener, type OpenImage } from '../../../daemon/opener/opener.js';
@@ -44,47 +44,6 @@ function niceThreads(): string[] {
 }
 
 const openers = (): number => niceThreads().length;
-
-/** Says when its blobs are opened, adopted and released. */
-class SpiedPool extends BlobPool {
-  readonly events: string[] = [];
-
-  override async open(...args: Parameters<BlobPool['open']>): Promise<PooledBlob> {
-    return this.#spied('open', await super.open(...args));
-  }
-
-  override adopt(parts: BlobParts): PooledBlob {
-    return this.#spied('adopt', super.adopt(parts));
-  }
-
-  #spied(how: string, blob: PooledBlob): PooledBlob {
-    this.events.push(how);
-    const release = (): void => {
-      this.events.push(`release of ${how}`);
-      blob.release();
-    };
-    return { ...blob, release };
-  }
-}
-
-await test('what the main thread opened stays open until the other thread has it', async (t) => {
-  // Else what is on its way from a registry to a blob would be given up, and fetched twice.
-  const readers = new ReaderFactory();
-  const pool = new SpiedPool(readers);
-  const opener = new Opener(pool, readers, false);
-  t.teardown(() => opener.close());
-  const folder = t.testdir();
-  const path = writeZeroedLayer(join(folder, 'layer'), LARGE, { first: 0, step: 4 });
-  const image = await opener.open(sourceOf(path), nothingShared);
-  t.same(pool.events, ['open', 'adopt', 'release of open']);
-  image.close();
-  t.equal(pool.events.at(-1), 'release of adopt');
-  const bad = join(folder, 'bad');
-  writeFileSync(bad, readFileSync(path).subarray(0, -4096));
-  pool.events.length = 0;
-  await t.rejects(opener.open(sourceOf(bad), nothingShared));
-  t.same(pool.events, ['open', 'release of open'], 'nothing stays open');
-});
 
 await test('a large image is opened by a thread that ends, with the same result', async (t) => {
   const folder = t.testdir();

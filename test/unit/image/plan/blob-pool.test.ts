@@ -167,6 +167,22 @@ await test('a blob from another thread replaces one that is not parsed yet', asy
   t.ok(await isClosed(fdOf(third)));
 });
 
+await test('a blob from another thread replaces one with which an image is still opened', async (t) => {
+  const path = join(t.testdir(), 'blob');
+  writeFileSync(path, ZFILE);
+  const pool = newPool();
+  const here = await pool.open(fileRef(path));
+  t.equal(await sizeOf(here), 10_000, 'parsed, and perhaps by wrong bytes');
+  const taken = pool.adopt(await partsOf(await newPool().open(fileRef(path))));
+  t.not(fdOf(taken), fdOf(here));
+  here.release();
+  const image = await pool.open(fileRef(path));
+  image.forgetEdges();
+  const shared = pool.adopt(await partsOf(await newPool().open(fileRef(path))));
+  t.equal(fdOf(shared), fdOf(image), 'its image is open');
+  for (const blob of [taken, image, shared]) blob.release();
+});
+
 await test('a plain file is not parsed', async (t) => {
   const path = join(t.testdir(), 'blob');
   writeFileSync(path, ZFILE);
