@@ -22,7 +22,7 @@ import { PagedImage, type ByteRange, type PagedBytes } from '../erofs/reader/pag
 import { MAX_XATTR_ENTRY_BYTES, readXattrs, sharedXattrs } from '../erofs/reader/xattrs.js';
 import { deviceOfWord, typeOfMode, type FileType } from '../tree/file-types.js';
 import { errorOf } from '../lib/fault.js';
-import { MAX_FILE_BYTES, MAX_LAYER_ENTRIES, MAX_TARGET_BYTES } from '../tree/limits.js';
+import { MAX_FILE_BYTES, MAX_TARGET_BYTES } from '../tree/limits.js';
 import { compareBytes } from '../tree/names.js';
 import { ErofsFolders } from './erofs-folders.js';
 import type { ContentPiece, FileStat, ImageFile } from './image-file.js';
@@ -198,8 +198,6 @@ class ErofsFile implements ImageFile {
         this.#entriesBytes += this.#disk.folders.open(node, block);
         // Sockets are left out, as of layers of files.
         for (const { name, nid, isSocket } of block) if (!isSocket) entries.set(name, nid);
-        if (entries.size <= MAX_LAYER_ENTRIES) continue;
-        throw bad(image, node, `at most ${MAX_LAYER_ENTRIES} names`, entries.size, 'LIMIT');
       }
       return entries;
     });
