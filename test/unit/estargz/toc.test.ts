@@ -232,6 +232,7 @@ await test('prefetch landmarks', async (t) => {
 await test('a value that is nested too deep to be shown', async (t) => {
   const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
   const text = `{"version":1,"entries":[{"name":"f","type":${deep}}]}`;
-  const message = /type: expected a string, got a value that is nested too deep/;
+  // Some releases of V8 make a text of it.
+  const message = /type: expected a string, got (?:a value that is nested too deep|"\[{50})/;
   await t.rejects(tocOfText(text), { code: 'BAD_FORMAT', message });
 });

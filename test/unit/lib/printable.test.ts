@@ -56,7 +56,11 @@ await t.test('a value that JSON.stringify cannot take has a text, too', async (t
   test.equal(quotedJson({ a: '\n' }, 80), '"{\\"a\\":\\"\\\\n\\"}"');
   test.equal(quotedJson([1, 2], 3), '"[1,... (2 more characters)"');
   test.equal(quotedJson(undefined, 80), '"nothing"');
-  const deep: unknown = JSON.parse('['.repeat(200_000) + ']'.repeat(200_000));
-  test.throws(() => JSON.stringify(deep), RangeError);
+  // As with deep values, of which some releases of V8 make texts.
+  const deep = {
+    toJSON: (): never => {
+      throw new RangeError('Maximum call stack size exceeded');
+    },
+  };
   test.equal(quotedJson(deep, 80), 'a value that is nested too deep');
 });

@@ -61,7 +61,10 @@ await test('a list that is wrong is a note', async (t) => {
     [Buffer.from('null'), /version "1\.0"/],
     [listOf([one], '2.0'), /version "1\.0", got/],
     [listOf('x'), /prefetch_spans: a list/],
-    [Buffer.from(`{"version":${'['.repeat(200_000)}${']'.repeat(200_000)}}`), /nested too deep/],
+    [
+      Buffer.from(`{"version":${'['.repeat(200_000)}${']'.repeat(200_000)}}`),
+      /nested too deep|got "\[{50}/,
+    ],
     [listOf([null]), /a range of the 21 spans of the layer, got "null"/],
     [listOf([{ ...one, end_span: 21 }]), /a range of the 21 spans/],
     [listOf([{ ...one, start_span: -1 }]), /a range of the 21 spans/],
