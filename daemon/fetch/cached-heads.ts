@@ -32,14 +32,11 @@ export class CachedHeads implements ManifestSource {
   }
 
   async head(ref: RegistryRef, length: number): Promise<Uint8Array> {
-    return (await this.#source.head?.(ref, length)) ?? Buffer.alloc(0);
-  }
-
-  keptHead(ref: RegistryRef, length: number): Promise<Uint8Array | null> {
-    return this.#withBlob(ref, async (blob) => {
+    const kept = await this.#withBlob(ref, async (blob) => {
       if (ref.size === 0 || !(await blob.present(0))) return null;
       return readFully(new CachedSource(blob.spec, GONE), 0, Math.min(length, ref.size));
     }).catch(() => null);
+    return kept ?? (await this.#source.head?.(ref, length)) ?? Buffer.alloc(0);
   }
 
   blob(ref: RegistryRef, fromOrigin?: boolean): Promise<Uint8Array> {

@@ -54,10 +54,6 @@ export interface ManifestSource {
    */
   readonly head?: ((ref: RegistryRef, length: number) => Promise<Uint8Array>) | undefined;
 
-  /** The same, of a blob that this machine has; null: it does not have them. Uses no network. */
-  readonly keptHead?:
-    ((ref: RegistryRef, length: number) => Promise<Uint8Array | null>) | undefined;
-
   /**
    * All bytes of a small blob, not checked. A source without it has manifests only.
    * @param fromOrigin no mirror is asked

@@ -171,8 +171,7 @@ async function lookAt(
   const about = { ...within(name, `layer ${digest}`), digest };
   const length = Math.min(ref.size, BLOB_HEAD_SIZE);
   // They are bytes of a layer: the source asks for them also with `--pull never`, as reads do, and only `--offline` keeps it from that.
-  const kept = (await source.keptHead?.(ref, length)) ?? null;
-  const head = kept ?? (await source.head?.(ref, length)) ?? Buffer.alloc(0);
+  const head = (await source.head?.(ref, length)) ?? Buffer.alloc(0);
   const kind = kindOfBlob(head, ref.size);
   // Whatever it is instead, its opening finds it out.
   if (kind !== 'trace') return kind;

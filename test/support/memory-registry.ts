@@ -145,18 +145,15 @@ export class MemoryRegistry implements ManifestSource {
     };
   }
 
-  readonly keptHead: ManifestSource['keptHead'] = (ref, length) => {
-    const bytes = this.kept.has(ref.digest) ? this.blobs?.get(ref.digest) : undefined;
-    return Promise.resolve(bytes?.subarray(0, length) ?? null);
-  };
-
   get head(): ManifestSource['head'] {
     const { blobs } = this;
     if (!blobs) return undefined;
     return (ref: RegistryRef, length: number) => {
+      const bytes = blobs.get(ref.digest)?.subarray(0, length) ?? Buffer.alloc(length);
+      if (this.kept.has(ref.digest)) return Promise.resolve(bytes);
       this.requests.push(`head ${ref.digest}`);
       if (this.failure) return this.failure();
-      return Promise.resolve(blobs.get(ref.digest)?.subarray(0, length) ?? Buffer.alloc(length));
+      return Promise.resolve(bytes);
     };
   }
 }
