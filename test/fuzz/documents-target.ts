@@ -11,6 +11,7 @@ import { documentMustBeHandled, haveDocuments, hostileDocument } from './documen
 import { hostileImage, imageMustBeHandled } from './documents/images.js';
 import { hostileList, listMustBeHandled } from './documents/lists.js';
 import type { Target } from './run.js';
+import { sampledTarget } from './sampled-target.js';
 
 const caseOf = fc.oneof(
   fc.record({ room: fc.constant('image' as const), played: hostileImage }),
@@ -25,21 +26,13 @@ const caseOf = fc.oneof(
 
 export function documentsTarget(): Target {
   const folder = mkdtempSync(join(tmpdir(), 'overlaybd-nbd-fuzz-'));
-  const seen = new Map<string, number>();
-  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
-  return {
-    seen,
-    failures: [],
-    play: async (seed, number) => {
-      const [played] = fc.sample(caseOf, {
-        seed: Math.imul(seed, 0x9e3779b1) ^ number,
-        numRuns: 1,
-      });
-      if (!played) throw new Error('no case');
+  return sampledTarget(
+    caseOf,
+    async (played, count) => {
       for (const what of await outcomesOf(played, folder)) count(what);
     },
-    end: () => rmSync(folder, { recursive: true }),
-  };
+    () => rmSync(folder, { recursive: true }),
+  );
 }
 
 type Case = typeof caseOf extends fc.Arbitrary<infer T> ? T : never;

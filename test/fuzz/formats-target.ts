@@ -23,6 +23,7 @@ import { hostileToc, writeHostileToc } from '../support/hostile-tocs.js';
 import { hostileZtoc, ztocMustBeHandled } from '../support/hostile-ztocs.js';
 import type { ListedRanges } from '../../daemon/ext4/listed-ranges.js';
 import type { Target } from './run.js';
+import { sampledTarget } from './sampled-target.js';
 
 const some = fc.array(mutation, { maxLength: 3 });
 const caseOf = fc.oneof(
@@ -54,18 +55,9 @@ export function formatsTarget(): Target {
   writeFileSync(config, JSON.stringify(image));
   const store = writeStore(folder);
   const device = writeDevice(folder);
-  const seen = new Map<string, number>();
-  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
-  return {
-    seen,
-    failures: [],
-    play: async (seed, number) => {
-      // fast-check takes 32 bits as seed; the cases of one run must not be close to those of another.
-      const [played] = fc.sample(caseOf, {
-        seed: Math.imul(seed, 0x9e3779b1) ^ number,
-        numRuns: 1,
-      });
-      if (!played) throw new Error('no case');
+  return sampledTarget(
+    caseOf,
+    async (played, count) => {
       if (played.kind === 'ext4') {
         const found = await ext4MustBeHandled(writeHostileExt4(played.changes));
         count(`list of paths of an ext4 ${outcomeOf(found)}`);
@@ -123,8 +115,8 @@ export function formatsTarget(): Target {
       writeFileSync(bad, mutate(blobs[played.blob] as Buffer, played.damage));
       await mustBeHandled(played.kind === 'alone' ? [bad] : [good, bad]);
     },
-    end: () => rmSync(folder, { recursive: true }),
-  };
+    () => rmSync(folder, { recursive: true }),
+  );
 }
 
 function outcomeOf(found: ListedRanges | null): string {

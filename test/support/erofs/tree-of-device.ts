@@ -1,23 +1,33 @@
-// The tree of a served device, read through the merged disk as a reactor reads it, page by page: a page that cannot be
-// read spoils the files that it belongs to, and no other.
+// The bytes and the tree of a served device, read through the merged disk as a reactor reads it, page by page: a page that cannot
+// be read spoils the files that it belongs to, and no other.
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { Disk } from '../../../daemon/lib/disk.js';
 import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { readErofs } from './reader.js';
 import { treeLines, type TreeLine } from './tree-lines.js';
 
-const PAGE = 4096;
+export const PAGE = 4096;
 /** Read at once where nothing is broken. */
 const CHUNK = 64 * PAGE;
 
-export interface DeviceTree {
-  readonly lines: readonly TreeLine[];
+export interface DeviceBytes {
+  readonly bytes: Buffer;
   /** Byte offset of each page of the device that cannot be read, and why. */
   readonly broken: ReadonlyMap<number, OverlaybdError>;
 }
 
-/** Broken pages have zeros. */
+export interface DeviceTree extends Pick<DeviceBytes, 'broken'> {
+  readonly lines: readonly TreeLine[];
+}
+
 export async function treeOfDevice(disk: Disk): Promise<DeviceTree> {
+  const { bytes, broken } = await bytesOfDevice(disk);
+  const { entries } = readErofs((at, n) => bytes.subarray(at, at + n), disk.size);
+  return { lines: treeLines(entries), broken };
+}
+
+/** All bytes of a device. Broken pages have zeros. */
+export async function bytesOfDevice(disk: Disk): Promise<DeviceBytes> {
   const bytes = Buffer.alloc(disk.size);
   const broken = new Map<number, OverlaybdError>();
   const cursor = { hint: 0 };
@@ -37,6 +47,5 @@ export async function treeOfDevice(disk: Disk): Promise<DeviceTree> {
     }
   };
   for (let at = 0; at < disk.size; at += CHUNK) await read(at, CHUNK);
-  const { entries } = readErofs((at, n) => bytes.subarray(at, at + n), disk.size);
-  return { lines: treeLines(entries), broken };
+  return { bytes, broken };
 }

@@ -4,15 +4,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { OverlaybdError } from '../../../daemon/errors.js';
 import type { Beside } from '../../../daemon/image/plan/image-source.js';
 import type { Disk } from '../../../daemon/lib/disk.js';
-import { readLoaded } from '../../../daemon/lib/loaded.js';
 import { readErofs } from '../erofs/reader.js';
+import { bytesOfDevice, PAGE } from '../erofs/tree-of-device.js';
 import { filesOf, type TreeFile } from '../forms/tree-files.js';
 import { withDevice } from '../in-process.js';
 import { settledMemory } from '../settled-memory.js';
 
-const PAGE = 4096;
-/** Read at once where nothing is broken. */
-const CHUNK = 64 * PAGE;
 /** Milliseconds of processor time that a case may take: other work in the process counts as well. */
 const CASE_CPU_MS = 60_000;
 /** Bytes that may be allocated outside the JavaScript heap after a case: a zstd frame that does not say its length takes 64 MiB. */
@@ -81,25 +78,7 @@ interface DeviceTree {
 }
 
 async function treeOn(disk: Disk): Promise<DeviceTree> {
-  const bytes = Buffer.alloc(disk.size);
-  const broken = new Set<number>();
-  const cursor = { hint: 0 };
-  const read = async (at: number, length: number): Promise<void> => {
-    const n = Math.min(length, disk.size - at);
-    try {
-      await disk.ensure(at, n);
-      await readLoaded(disk, at, n, () => disk.read(at, n, bytes, at, cursor));
-    } catch (error) {
-      if (!(error instanceof OverlaybdError)) throw error;
-      if (n > PAGE) {
-        for (let page = at; page < at + n; page += PAGE) await read(page, PAGE);
-        return;
-      }
-      bytes.fill(0, at, at + n);
-      broken.add(at);
-    }
-  };
-  for (let at = 0; at < disk.size; at += CHUNK) await read(at, CHUNK);
+  const { bytes, broken } = await bytesOfDevice(disk);
   const seen = new Set<number>();
   const { entries } = readErofs((at, n) => {
     for (let page = at - (at % PAGE); page < at + n; page += PAGE) seen.add(page);
